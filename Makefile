@@ -1,0 +1,71 @@
+# Needs only make and Python 3.11 or newer. uv is used when it is on the PATH.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help sync test check history bench mutation lock docs clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "LLMHive needs Python 3.11 or newer; name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Installing into $(VENV) …"
+ifeq ($(UV),)
+	@$(PYTHON) -m venv $(VENV)
+else
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+endif
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python requirements.lock pyproject.toml
+ifeq ($(UV),)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+else
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
+endif
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/.installed requirements-dev.lock
+ifeq ($(UV),)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+else
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+endif
+	@touch $@
+
+sync: $(VENV)/.installed ## Install what is needed and sync the catalog
+	@$(BIN)/llmhive sync
+
+test: $(VENV)/.developing ## Lint, types, import contracts and all tests, on both databases
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -n auto
+
+check: $(VENV)/.developing ## The quick part: lint, types, import contracts, tests without the two years
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -n auto -m "not history"
+
+bench: $(VENV)/.developing ## Measure the ratios of docs/performance.md
+	$(BIN)/python -m tests.benchmarks
+
+mutation: $(VENV)/.developing ## Mutation testing of catalog/ (long)
+	$(BIN)/mutmut run
+
+docs: $(VENV)/.developing ## Write the generated tables of the docs anew
+	$(BIN)/python -m tests.docs.generate
+
+lock: ## Pin all packages anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## Remove what was installed and cached
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants dist build

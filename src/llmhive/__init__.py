@@ -1,0 +1,39 @@
+"""LLMHive: a trustworthy, time-travelling copy of the OpenRouter model catalog.
+
+>>> from llmhive import Catalog
+>>> with Catalog.open() as catalog:
+...     for model in catalog.models().data:
+...         print(model["id"], model["pricing_per_million"])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from llmhive.version import VERSION
+
+if TYPE_CHECKING:
+    from llmhive.app.library import Catalog, Page
+    from llmhive.errors import LLMHiveError, NotFound, StoreError, UpstreamError, UsageError
+    from llmhive.store.browse import Query
+
+__version__ = VERSION
+__all__ = ["Catalog", "LLMHiveError", "NotFound", "Page", "Query", "StoreError", "UpstreamError", "UsageError"]
+
+_HOMES = {
+    "Catalog": "llmhive.app.library",
+    "Page": "llmhive.app.library",
+    "Query": "llmhive.store.browse",
+} | dict.fromkeys(("LLMHiveError", "NotFound", "StoreError", "UpstreamError", "UsageError"), "llmhive.errors")
+
+
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used: the command starts faster than the library loads."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'llmhive' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

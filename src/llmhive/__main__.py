@@ -1,0 +1,5 @@
+"""``python -m llmhive``."""
+
+from llmhive.app.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""How it runs: the only floor with a clock, an environment and a network."""

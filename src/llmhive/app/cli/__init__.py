@@ -1,0 +1,1 @@
+"""The command `llmhive`: one file per group of commands."""

@@ -1,0 +1,225 @@
+"""models, model."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from llmhive.app.cli import render
+from llmhive.app.cli.syncing import Json
+from llmhive.app.library import Catalog, Page
+from llmhive.app.wiring import now
+from llmhive.errors import UsageError
+from llmhive.store.browse import SORTS, Query
+
+_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmM]?)")
+_AGE = re.compile(r"([0-9]+)([dw])")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command(rich_help_panel="Browse")(models)
+    app.command(rich_help_panel="Browse")(model)
+
+
+def count(text: str) -> int:
+    """A number of tokens: ``200000``, ``200k``, ``1.5M``."""
+    match = _COUNT.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is not a number of tokens. Write 200000, 200k or 1M.")
+    return int(Decimal(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+
+
+def day(text: str, today: date, *, ahead: bool = False) -> date:
+    """A day: ``2026-05-01``, or so many days or weeks from today: ``30d``, ``2w``."""
+    if match := _AGE.fullmatch(text.strip()):
+        length = timedelta(days=int(match[1]) * (7 if match[2] == "w" else 1))
+        return today + length if ahead else today - length
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a day. Write 2026-05-01, 30d or 2w.") from error
+
+
+def models(
+    text: Annotated[list[str] | None, typer.Argument(help="Words that the id or the name must contain.")] = None,
+    author: Annotated[str | None, typer.Option(help="Who made it: anthropic, google …")] = None,
+    family: Annotated[str | None, typer.Option(help="Family, with or without its author: claude-sonnet.")] = None,
+    variant: Annotated[str | None, typer.Option(help="free, batch, thinking …")] = None,
+    free: Annotated[bool, typer.Option("--free", help="Only models that cost nothing.")] = False,
+    input: Annotated[list[str] | None, typer.Option("--in", help="Modality it takes: image, file … (repeat)")] = None,
+    output: Annotated[list[str] | None, typer.Option("--out", help="Modality it gives: text, image … (repeat)")] = None,
+    supports: Annotated[list[str] | None, typer.Option(help="Parameter: tools, structured_outputs … (repeat)")] = None,
+    min_context: Annotated[str | None, typer.Option(help="Least context length in tokens: 200k, 1M.")] = None,
+    min_output: Annotated[str | None, typer.Option(help="Least output cap in tokens: 32k.")] = None,
+    max_prompt: Annotated[float | None, typer.Option(help="Most USD per million prompt tokens.")] = None,
+    max_completion: Annotated[float | None, typer.Option(help="Most USD per million completion tokens.")] = None,
+    new_since: Annotated[str | None, typer.Option(help="Added to OpenRouter since: 2026-05-01, 30d.")] = None,
+    expiring: Annotated[str | None, typer.Option(help="Expiring until: 2026-12-31, 30d.")] = None,
+    inactive: Annotated[bool, typer.Option("--inactive", help="Those that are gone.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Active and inactive ones.")] = False,
+    sort: Annotated[str, typer.Option(help=f"{', '.join(SORTS)}; unknown values come last.")] = "id",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
+    json: Json = False,
+) -> None:
+    """Browse the models of the catalog. All conditions must hold; a value that is unknown meets no limit.
+
+    Examples: llmhive models claude --sort prompt · llmhive models --free --supports tools ·
+    llmhive models --in image --min-context 200k --max-prompt 1 --sort newest
+    """
+    chosen = next((name for name in SORTS if name == sort), None)
+    if chosen is None:
+        raise UsageError(f"Cannot sort by {sort!r}. Choose one of {', '.join(SORTS)}.")
+    today = now().date()
+    since = None if new_since is None else day(new_since, today)
+    query = Query(
+        text=" ".join(text or []) or None,
+        author=author,
+        family=family,
+        variant=variant,
+        kind="free" if free else None,
+        inputs=tuple(input or ()),
+        outputs=tuple(output or ()),
+        parameters=tuple(supports or ()),
+        min_context=None if min_context is None else count(min_context),
+        min_output=None if min_output is None else count(min_output),
+        max_prompt=max_prompt,
+        max_completion=max_completion,
+        active=None if everything else not inactive,
+        new_since=None if since is None else datetime(since.year, since.month, since.day, tzinfo=UTC),
+        expiring_before=None if expiring is None else day(expiring, today, ahead=True),
+        sort=chosen,
+        reverse=reverse,
+        limit=limit,
+        offset=offset,
+    )
+    with Catalog.open() as catalog:
+        page = catalog.models(query)
+    if json:
+        render.as_json(page.to_json())
+        return
+    _show_page(page)
+
+
+def _show_page(page: Page) -> None:
+    console = render.out()
+    if page.source is None:
+        console.print("The catalog is empty. Run `llmhive sync`.", style="yellow")
+        return
+    if page.data:
+        made = render.table(
+            "model", "context", "in $/M", "out $/M", "takes", "gives", "", right=("context", "in $/M", "out $/M")
+        )
+        for row in page.data:
+            made.add_row(
+                escape(row["id"]),
+                render.tokens(row["context_length"]),
+                *(
+                    render.price(row["pricing"][unit], row["pricing_kind"]).removeprefix("$")
+                    for unit in ("prompt", "completion")
+                ),
+                " ".join(row["input_modalities"]),
+                " ".join(row["output_modalities"]),
+                _marks(row),
+            )
+        console.print(made)
+    console.print(_footer(page), style="dim")
+
+
+def _marks(row: dict[str, Any]) -> str:
+    marks = []
+    if not row["is_active"]:
+        marks.append(f"gone since {(row['deactivated_at'] or '')[:10]}")
+    if row["expiration_date"]:
+        marks.append(f"expires {row['expiration_date']}")
+    if row["is_scheduled"]:
+        marks.append("price depends on the hour")
+    return ", ".join(marks)
+
+
+def _footer(page: Page) -> str:
+    shown = f"{len(page.data)} of {page.total}" if len(page.data) != page.total else str(page.total)
+    line = f"{shown} model{'' if page.total == 1 else 's'} · USD per million tokens"
+    if page.as_of is not None:
+        line += f" · as of {page.as_of:%Y-%m-%d %H:%M} UTC ({render.ago(page.as_of, now())})"
+    if page.source == "bootstrap":
+        line += " · bootstrap facts shipped with LLMHive, not synced yet"
+    return line
+
+
+def model(
+    model_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or its canonical slug.")],
+    json: Json = False,
+) -> None:
+    """Everything known about one model, active or not. A miss names what comes near."""
+    with Catalog.open() as catalog:
+        found = catalog.model(model_id)
+    if json:
+        render.as_json(found)
+        return
+    console = render.out()
+    console.print(escape(found["name"] or found["id"]), style="bold")
+    if found["source"] == "bootstrap":
+        console.print("From the bootstrap facts shipped with LLMHive; not synced yet.", style="yellow")
+    if not found["is_active"]:
+        seen = render.moment(found["last_seen_at"])
+        console.print(f"Inactive since {render.moment(found['deactivated_at'])}; last seen {seen}.", style="yellow")
+    if found["id"] != model_id:
+        console.print(f"{escape(model_id)} is a slug of {escape(found['id'])}.", style="yellow")
+    render.facts(
+        console,
+        (
+            ("id", found["id"]),
+            ("slug", found["canonical_slug"]),
+            ("alias of", found["alias_target"]),
+            ("author, family", f"{found['author']}, {found['family']}"),
+            ("variant", found["variant"]),
+            ("context", f"{found['context_length']:,} tokens" if found["context_length"] else "unknown"),
+            ("output cap", found["max_completion_tokens"] and f"{found['max_completion_tokens']:,} tokens"),
+            ("takes", ", ".join(found["input_modalities"])),
+            ("gives", ", ".join(found["output_modalities"])),
+            ("supports", ", ".join(found["supported_parameters"]) or None),
+            ("added", found["created_at"] and found["created_at"][:10]),
+            ("expires", found["expiration_date"]),
+            ("first seen", render.moment(found["first_seen_at"])),
+            ("not understood", ", ".join(found["flags"]) or None),
+        ),
+    )
+    _show_prices(found)
+    if found["description"]:
+        console.print()
+        console.print(escape(found["description"]), style="dim")
+
+
+def _show_prices(found: dict[str, Any]) -> None:
+    console = render.out()
+    pricing, kind = found["pricing"], found["pricing_kind"]
+    words = {
+        "free": "It is free.",
+        "dynamic": "Its price is decided per request: it routes to other models.",
+        "unknown": "Its price is not in the catalog: it is priced elsewhere, and not zero.",
+    }
+    console.print()
+    if kind in words:
+        console.print(words[kind], style="yellow")
+    if found["is_scheduled"]:
+        console.print("Prices depend on the hour; these were in force at the last sync.", style="yellow")
+    pairs = [(unit, _rate(found, unit, rate)) for unit, rate in pricing.items() if isinstance(rate, str)]
+    render.facts(console, [(unit, text) for unit, text in pairs if text])
+    for entry in pricing.get("overrides") or ():
+        console.print(f"override: {escape(', '.join(f'{name} {value}' for name, value in entry.items()))}")
+
+
+def _rate(found: dict[str, Any], unit: str, rate: str) -> str | None:
+    if not Decimal(rate):
+        return "free" if unit in {"prompt", "completion"} else None
+    if unit in found["pricing_per_million"]:
+        return f"{render.price(rate)} per million tokens"
+    return f"${render.money(Decimal(rate))} each"

@@ -1,0 +1,73 @@
+"""The command `llmhive`: its groups, its exit codes, its last line of defence."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from llmhive.app.cli import browsing, maintenance, syncing
+from llmhive.errors import LLMHiveError, UsageError
+from llmhive.version import VERSION
+
+app = typer.Typer(
+    name="llmhive",
+    help="A trustworthy, time-travelling copy of the OpenRouter model catalog: what is available, what it costs.\n\n"
+    "Begin with `llmhive sync`, then `llmhive models`. Without settings everything is kept in a SQLite file in your "
+    "user data directory; set DATABASE_URL for PostgreSQL.\n\n"
+    "Exit codes: 0 done (also unchanged and skipped), 1 failed, 2 wrong usage, 3 held by the gate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"llmhive {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None: ...
+
+
+syncing.add_to(app)
+browsing.add_to(app)
+maintenance.add_to(app)
+
+
+def main() -> NoReturn:
+    """Run the command and exit with the contract's codes."""
+    # a polite stop must reach the run's own end, as Ctrl-C does
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app(prog_name="llmhive")
+    except UsageError as error:
+        _leave(str(error), 2)
+    except LLMHiveError as error:
+        _leave(str(error), 1)
+    except KeyboardInterrupt:
+        _leave("Stopped.", 130)
+    except BrokenPipeError:
+        # the reader (head, less) has seen enough
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    raise SystemExit(0)
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise SystemExit(143)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    typer.echo(f"llmhive: {message}", err=True)
+    raise SystemExit(code)

@@ -1,0 +1,131 @@
+"""What a run did, for people: new, gone, back, dearer, cheaper, changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from llmhive.app.cli import render
+from llmhive.catalog.run import Run
+
+#: Lines of a group before "… and N more".
+AT_MOST = 10
+_GROUPS = (
+    ("new", "green"),
+    ("gone", "red"),
+    ("back", "green"),
+    ("dearer", "red"),
+    ("cheaper", "green"),
+    ("repriced", "yellow"),
+    ("changed", "default"),
+)
+
+
+def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
+    """Print a run and its plan; `at_most` None shows every line."""
+    console.print(escape(_headline(run)), style="bold" if run.status != "failed" else "bold red")
+    for line in run.notes:
+        console.print(f"  {escape(line)}", style="yellow")
+    groups = group(run.plan or ())
+    for name, style in _GROUPS:
+        lines = groups[name]
+        shown = lines if at_most is None else lines[:at_most]
+        for position, line in enumerate(shown):
+            label = f"{len(lines):>5} {name:<9}" if position == 0 else " " * 15
+            console.print(f"[{style}]{label}[/] {escape(line)}", no_wrap=True, overflow="ellipsis")
+        if len(shown) < len(lines):
+            where = f": llmhive show {run.id}" if run.id is not None else ""
+            console.print(f"{'':15} … and {len(lines) - len(shown)} more{where}", style="dim")
+    if run.plan and run.unchanged:
+        console.print(f"{run.unchanged:>5} unchanged", style="dim")
+    for found in run.verdicts or ():
+        console.print(f"  Gate, rule {found['rule']}: {found['outcome']}. {escape(found['reason'])}.", style="yellow")
+
+
+def _headline(run: Run) -> str:
+    took = "" if run.duration_seconds is None else f" in {run.duration_seconds:.1f} s"
+    number = "" if run.id is None else f" (run {run.id})"
+    if run.status in {"completed", "unchanged"}:
+        if run.kind == "bootstrap":
+            return f"Loaded the bootstrap catalog: {run.models_seen} models{number}."
+        if run.dry_run:
+            return f"Dry run: a sync would see {run.models_seen} models; nothing was written{took}."
+        news = "" if run.status == "completed" else ", nothing new"
+        return f"Synced {run.models_seen} models{took}{news}{number}."
+    if run.status == "held":
+        prefix = "Dry run: the gate would hold this" if run.dry_run else f"Held by the gate{number}"
+        return (
+            f"{prefix}: {run.error}. Nothing was applied, the last good catalog stays. If OpenRouter really removed "
+            "so much, go on syncing: what four syncs over 24 hours agree on is believed."
+        )
+    if run.status == "failed":
+        return f"Sync failed{number}: {run.error}"
+    if run.status == "skipped":
+        return "Nothing done."
+    return f"Run {run.id} is {run.status}." + (f" {run.error}" if run.error else "")
+
+
+def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """A plan's lines by what they mean to a person; prices per million tokens."""
+    groups: dict[str, list[str]] = {name: [] for name, _ in _GROUPS}
+    for change in plan:
+        match change["what"]:
+            case "added":
+                groups["new"].append(f"{change['id']}  {change['after']}")
+            case "deactivated":
+                groups["gone"].append(change["id"])
+            case "reactivated":
+                groups["back"].append(change["id"])
+            case "repriced":
+                name, line = _repriced(change)
+                groups[name].append(line)
+            case "changed":
+                groups["changed"].append(f"{change['id']}  {_changed(change)}")
+    return groups
+
+
+def _repriced(change: dict[str, Any]) -> tuple[str, str]:
+    unit = change["field"].removeprefix("pricing.")
+    before, after = change["before"], change["after"]
+    if not isinstance(before, str) or not isinstance(after, str):
+        what = "is now priced" if before is None else "is no longer priced" if after is None else "changed"
+        if isinstance(after, str):
+            what += f" at {_rate(unit, after)}"
+        return "repriced", f"{change['id']}  {unit} {what}"
+    old, new = Decimal(before), Decimal(after)
+    line = f"{change['id']}  {unit} {_rate(unit, before)} → {_rate(unit, after)}"
+    if old < 0 or new < 0:
+        return "repriced", line
+    if old > 0 and new > 0:
+        line += f" ({(new - old) / old * 100:+.0f} %)"
+    return ("dearer" if new > old else "cheaper"), line
+
+
+def _rate(unit: str, rate: str) -> str:
+    if Decimal(rate) < 0:
+        return "varies"
+    if unit in {"request", "image", "web_search", "image_output"}:
+        return f"${render.money(Decimal(rate))}"
+    return render.price(rate) + ("" if Decimal(rate) == 0 else "/M")
+
+
+def _changed(change: dict[str, Any]) -> str:
+    name, before, after = change["field"], change["before"], change["after"]
+    if isinstance(before, list) and isinstance(after, list):
+        gained = [f"+{item}" for item in after if item not in before]
+        lost = [f"-{item}" for item in before if item not in after]
+        return f"{name} {' '.join(gained + lost)}"
+    if name == "description":
+        return "description reworded"
+    if name.endswith(("context_length", "completion_tokens")):
+        return f"{name} {render.tokens(before)} → {render.tokens(after)}"
+    return f"{name} {_short(before)} → {_short(after)}"
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"

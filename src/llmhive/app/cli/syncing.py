@@ -1,0 +1,160 @@
+"""sync, status, runs, show."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from llmhive.app import settings as settings_table
+from llmhive.app.cli import render, summary
+from llmhive.app.library import Catalog
+from llmhive.catalog.run import Run
+from llmhive.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+_CODES = {"failed": 1, "interrupted": 1, "held": 3}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command(rich_help_panel="Sync", epilog=settings_help())(sync)
+    app.command(rich_help_panel="Sync")(status)
+    app.command("runs", rich_help_panel="Sync")(list_runs)
+    app.command(rich_help_panel="Sync")(show)
+
+
+def settings_help() -> str:
+    """The settings as the end of ``sync --help``."""
+    lines = [f"{row.variable} ({row.default or 'none'}): {row.help}." for row in settings_table.TABLE]
+    return "Settings, from the environment or a .env file here (default in parentheses):\n\n" + "\n\n".join(
+        escape(line) for line in lines
+    )
+
+
+def sync(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what a sync would do; write nothing.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Sync even if the last one was a moment ago. Lifts neither the lock nor the gate."
+        ),
+    ] = False,
+    research: Annotated[
+        bool, typer.Option("--research", help="The weekly kind: rankings, benchmarks, every endpoint.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Bring the catalog up to date with OpenRouter, and say what is new, gone, dearer and cheaper.
+
+    Needs no key and no account. On the first run it makes the database; without a network, an empty catalog is filled
+    with the facts shipped with LLMHive. One sync runs at a time, however many are started. It ends with 1 when
+    OpenRouter gave no usable answer, and with 3 when the gate held an answer that cannot be true: in both cases the
+    last good catalog stays.
+    """
+    if research:
+        raise UsageError("The research sync is not part of this version yet; `llmhive sync` does the regular one.")
+    # half a second of imports that only this needs
+    from llmhive.app import observe, wiring
+
+    settings = settings_table.read()
+    database = wiring.database(settings)
+    try:
+        if sys.stderr.isatty():
+            with render.Narrator() as narrator:
+                run = wiring.sync(settings, database, narrator).run(trigger="cli", force=force, dry_run=dry_run)
+        else:
+            log = observe.log_to_stderr([settings.api_key])
+            with nullcontext():
+                run = wiring.sync(settings, database, log).run(trigger="cli", force=force, dry_run=dry_run)
+    finally:
+        database.close()
+    _print(run, json, with_plan=dry_run)
+    raise typer.Exit(_CODES.get(run.status, 0))
+
+
+def _print(run: Run, as_json: bool, *, with_plan: bool) -> None:
+    if as_json:
+        render.as_json((run if with_plan else replace(run, plan=None, verdicts=None)).to_json())
+    else:
+        summary.show(render.out(), run)
+
+
+def status(json: Json = False) -> None:
+    """When the last sync was and how it ended, what the catalog holds, and when the next one is due."""
+    with Catalog.open() as catalog:
+        found = catalog.status()
+    if json:
+        render.as_json(found)
+        return
+    console = render.out()
+    if found["source"] is None:
+        console.print("The catalog is empty. Run `llmhive sync`.", style="yellow")
+    age = found["catalog_age_seconds"]
+    source = {"openrouter": "OpenRouter", "bootstrap": "the bootstrap shipped with LLMHive, not synced yet"}
+    render.facts(
+        console,
+        (
+            ("Last sync", _last_sync(found)),
+            ("Last error", found["last_error"]),
+            ("Running", found["running"] and f"run {found['running']['id']} ({found['running']['kind']})"),
+            ("Models", f"{found['models_in_catalog']} active"),
+            ("From", source.get(found["source"])),
+            ("Age", None if age is None else render.span(timedelta(seconds=age))),
+            ("Held", "an answer waits: see `llmhive runs`" if found["held"] else None),
+            ("Next", f"{render.moment(found['next_scheduled_sync'])} by SYNC_SCHEDULE, where a scheduler runs"),
+            ("Database", found["database"]),
+        ),
+    )
+
+
+def _last_sync(found: dict[str, object]) -> str:
+    if found["last_sync_time"] is None:
+        return "never"
+    return f"{found['last_sync_status']}, {render.moment(str(found['last_sync_time']))}"
+
+
+def list_runs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many, newest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """The history of runs, newest first."""
+    with Catalog.open() as catalog:
+        found = catalog.runs(limit)
+    if json:
+        render.as_json({"data": [run.to_json() for run in found]})
+        return
+    console = render.out()
+    if not found:
+        console.print("Nothing ran yet. Run `llmhive sync`.", style="yellow")
+        return
+    counts = ("seen", "new", "gone", "back", "priced", "changed", "unread")
+    made = render.table("run", "kind", "status", "started (UTC)", "took", *counts, "", right=("run", "took", *counts))
+    for run in found:
+        took = "–" if run.duration_seconds is None else f"{run.duration_seconds:.1f} s"
+        numbers = (
+            run.models_seen, run.added, run.deactivated, run.reactivated, run.repriced, run.changed, run.unreadable,
+        )  # fmt: skip
+        made.add_row(
+            str(run.id), run.kind, run.status, f"{run.started_at:%Y-%m-%d %H:%M}", took,
+            *(str(number) if number else "·" for number in numbers), escape(run.error or ""),
+        )  # fmt: skip
+    console.print(made)
+
+
+def show(
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="The run's number, from `llmhive runs`.")],
+    json: Json = False,
+) -> None:
+    """One run whole: what it changed, field by field, and what the gate found."""
+    with Catalog.open() as catalog:
+        run = catalog.run(run_id)
+    if json:
+        render.as_json(run.to_json())
+        return
+    summary.show(render.out(), run, at_most=None)

@@ -1,0 +1,249 @@
+"""`Catalog.open()`: the library, and what the command and the service read through."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from llmhive.app import wiring
+from llmhive.app.openrouter.scheduler import next_time
+from llmhive.app.settings import Settings, read
+from llmhive.catalog.model import from_document, instant
+from llmhive.catalog.pricing import per_million, plain
+from llmhive.catalog.run import Run
+from llmhive.errors import NotFound
+from llmhive.store import browse, captures, catalog, runs
+from llmhive.store.browse import Query
+from llmhive.store.database import Database, connect
+
+#: Prices per token: per million of them is how people compare. The others are per request, search or image.
+_PER_TOKEN = frozenset(
+    [
+        "prompt",
+        "completion",
+        "image_token",
+        "audio",
+        "audio_output",
+        "input_audio_cache",
+        "internal_reasoning",
+        "input_cache_read",
+        "input_cache_write",
+        "input_cache_write_1h",
+    ]
+)
+_COLUMNS = (
+    "id", "canonical_slug", "name", "author", "family", "variant", "description", "created_at", "context_length",
+    "max_completion_tokens", "input_modalities", "output_modalities", "supported_parameters", "tokenizer",
+    "pricing_kind", "is_scheduled", "is_active", "first_seen_at", "last_seen_at", "deactivated_at", "expiration_date",
+    "flags",
+)  # fmt: skip
+
+
+_SERVED = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the catalog's models (design 3.6, *List*)."""
+
+    data: tuple[dict[str, Any], ...]
+    total: int  #: how many there are, on all pages
+    catalog_version: int
+    as_of: datetime | None  #: when OpenRouter last said so; None while empty
+    source: str | None  #: ``openrouter``, ``bootstrap``; None while empty
+
+    def to_json(self) -> dict[str, Any]:
+        """As scripts see it."""
+        return {
+            "data": list(self.data),
+            "total": self.total,
+            "catalog_version": self.catalog_version,
+            "as_of": None if self.as_of is None else instant(self.as_of),
+            "source": self.source,
+        }
+
+
+class Catalog:
+    """The catalog in a database, for reading. A missing database reads as an empty catalog; nothing is created."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str | None = None, *, settings: Settings | None = None) -> Catalog:
+        """Open the catalog that ``DATABASE_URL`` names, or `url`.
+
+        Raises `SettingsError` for a setting that cannot be used; nothing is read yet.
+        """
+        settings = settings or read()
+        return cls(settings, connect(url) if url else wiring.database(settings))
+
+    def close(self) -> None:
+        """Give back the database."""
+        self._database.close()
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def models(self, query: Query | None = None) -> Page:
+        """The models that meet a query; raises `StoreError`."""
+        if not self._database.require_schema():
+            return Page((), 0, 0, None, None)
+        with self._database.read() as connection:
+            state, as_of = catalog.state(connection), _as_of(connection)
+            rows, total = browse.models(connection, query or Query())
+        data = tuple(_model_json(row, as_of) for row in rows)
+        return Page(data, total, state.catalog_version, as_of, state.source)
+
+    def model(self, model_id: str) -> dict[str, Any]:
+        """One model by id, canonical slug, or either in other case (design 3.6, *Model*), active or not.
+
+        Raises `NotFound`, saying why: never seen, with near names, or an empty catalog.
+        """
+        if not self._database.require_schema():
+            raise NotFound("The catalog is empty. Run `llmhive sync` first.")
+        with self._database.read() as connection:
+            row = browse.model(connection, model_id)
+            if row is None and (slugs := browse.by_slug(connection, model_id)):
+                row = browse.model(connection, slugs[0])
+            if row is None:
+                raise NotFound(_why_missing(model_id, browse.ids(connection)))
+            as_of = _as_of(connection)
+            document = _model_json(row, as_of) | {"catalog_version": catalog.state(connection).catalog_version}
+        content = from_document(row["document"])
+        return document | {
+            "alias_target": content.alias_target,
+            "hugging_face_id": content.hugging_face_id,
+            "knowledge_cutoff": content.knowledge_cutoff,
+            "is_moderated": content.is_moderated,
+            "top_context_length": content.top_context_length,
+            "source": "bootstrap" if row["raw"] is None else "openrouter",
+            "raw": None if row["raw"] is None else msgspec.Raw(row["raw"].encode()),
+        }
+
+    def runs(self, limit: int = 20) -> list[Run]:
+        """The newest runs first."""
+        if not self._database.require_schema():
+            return []
+        with self._database.read() as connection:
+            return runs.recent(connection, limit)
+
+    def run(self, run_id: int) -> Run:
+        """One run with its plan and verdicts; raises `NotFound`."""
+        if not self._database.require_schema():
+            raise NotFound(f"There is no run {run_id}: nothing has been synced yet. Run `llmhive sync`.")
+        with self._database.read() as connection:
+            return runs.get(connection, run_id)
+
+    def status(self) -> dict[str, Any]:
+        """What the status endpoint says (design 3.2), as JSON values."""
+        now = wiring.now()
+        status: dict[str, Any] = {
+            "last_sync_time": None,
+            "last_sync_status": None,
+            "models_in_catalog": 0,
+            "last_sync_duration_seconds": None,
+            "next_scheduled_sync": instant(next_time(self._settings.schedule, now)),
+            "next_scheduled_research": instant(next_time(self._settings.research_schedule, now)),
+            "last_success_time": None,
+            "last_error": None,
+            "running": None,
+            "catalog_version": 0,
+            "catalog_age_seconds": None,
+            "source": None,
+            "held": 0,
+            "database": self._database.label,
+        }
+        if not self._database.require_schema():
+            return status
+        with self._database.read() as connection:
+            last = runs.last_finished(connection, "regular")
+            success = runs.last_success(connection, "regular")
+            running = runs.running(connection)
+            state, as_of = catalog.state(connection), _as_of(connection)
+            status["models_in_catalog"] = catalog.count_active(connection)
+            status["held"] = int(captures.is_anything_held(connection, "all"))
+        status["catalog_version"] = state.catalog_version
+        status["source"] = state.source
+        if as_of is not None:
+            status["catalog_age_seconds"] = round(max(now - as_of, timedelta(0)).total_seconds(), 1)
+        if last is not None and last.finished_at is not None:
+            status["last_sync_time"] = instant(last.finished_at)
+            # an answer without news is a sync that worked
+            status["last_sync_status"] = "completed" if last.status == "unchanged" else last.status
+            status["last_sync_duration_seconds"] = last.duration_seconds
+            status["last_error"] = last.error
+        if success is not None and success.finished_at is not None:
+            status["last_success_time"] = instant(success.finished_at)
+        if running is not None:
+            status["running"] = {"id": running.id, "kind": running.kind, "started_at": instant(running.started_at)}
+        return status
+
+
+def _as_of(connection: Any) -> datetime | None:
+    """When the catalog was last true: the last applied answer, or the date of a bootstrap's facts."""
+    last = captures.last_applied(connection)
+    return last.fetched_at if last is not None else catalog.state(connection).source_at
+
+
+def _model_json(row: Mapping[str, Any], as_of: datetime | None) -> dict[str, Any]:
+    document = {name: row[name] for name in _COLUMNS}
+    for name in ("created_at", "first_seen_at", "last_seen_at", "deactivated_at"):
+        document[name] = None if document[name] is None else instant(document[name])
+    if row["is_active"]:
+        document["last_seen_at"] = None if as_of is None else instant(as_of)
+    if row["expiration_date"] is not None:
+        document["expiration_date"] = row["expiration_date"].isoformat()
+    pricing = _pricing_json(row)
+    document["pricing"] = pricing
+    document["pricing_per_million"] = {
+        unit: plain(per_million(Decimal(rate))) if isinstance(rate, str) else None
+        for unit, rate in pricing.items()
+        if unit in _PER_TOKEN
+    }
+    return document
+
+
+def _pricing_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Prices as served, but never a number that is none: a router's "-1" and a media model's "0" are null."""
+    served = _SERVED.decode(row["pricing"])
+    pricing: dict[str, Any] = {}
+    for unit, rate in (served if isinstance(served, dict) else {}).items():
+        if isinstance(rate, str | int | Decimal) and not isinstance(rate, bool):
+            exact = Decimal(rate)
+            pricing[unit] = None if exact < 0 else plain(exact)
+        else:
+            pricing[unit] = rate
+    for unit in ("prompt", "completion"):
+        price = row[f"{unit}_price"]
+        pricing[unit] = None if price is None else plain(price)
+    return pricing
+
+
+def _why_missing(name: str, known: list[tuple[str, bool]]) -> str:
+    if not known:
+        return "The catalog is empty. Run `llmhive sync` first."
+    by_fold = {model_id.casefold(): model_id for model_id, _ in known}
+    by_slug = {model_id.casefold().partition("/")[2]: model_id for model_id, _ in known}
+    wanted = name.casefold()
+    near = [by_fold[wanted]] if wanted in by_fold else [by_slug[wanted]] if wanted in by_slug else []
+    near += [by_fold[key] for key in difflib.get_close_matches(wanted, by_fold, n=4, cutoff=0.6)]
+    near += [by_slug[key] for key in difflib.get_close_matches(wanted, by_slug, n=4, cutoff=0.6)]
+    near += [model_id for key, model_id in by_fold.items() if wanted in key][:4]
+    inactive = {model_id for model_id, is_active in known if not is_active}
+    names = [f"{model_id} (inactive)" if model_id in inactive else model_id for model_id in dict.fromkeys(near)][:4]
+    hint = f"Near names: {', '.join(names)}." if names else "`llmhive models TEXT` searches."
+    return f"No model {name!r} was ever seen. {hint}"

@@ -1,0 +1,67 @@
+"""Logs. A line is an event in a few words with its facts: JSON for Cloud Logging, readable on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+#: The guide's log filter: every line of a sync carries it.
+COMPONENT = "OpenRouter sync"
+
+_LEVELS = {
+    "Sync failed": logging.ERROR,
+    "Could not write how the run ended": logging.ERROR,
+    "Sync held": logging.WARNING,
+    "Rate limited": logging.WARNING,
+    "Retrying": logging.WARNING,
+    "Took over": logging.WARNING,
+    "Heartbeat failed": logging.WARNING,
+}
+#: Only for a progress bar.
+_SILENT = frozenset({"Progress"})
+
+
+class Log:
+    """Writes a sync's events as log lines."""
+
+    def __init__(self, stream: TextIO, secrets: Iterable[str] = ()) -> None:
+        import structlog
+
+        self._secrets = tuple(secret for secret in secrets if secret)
+        is_terminal = stream.isatty()
+        renderer: structlog.typing.Processor = (
+            structlog.dev.ConsoleRenderer(colors=True, event_key="message")
+            if is_terminal
+            else structlog.processors.JSONRenderer()
+        )
+        self._logger = structlog.wrap_logger(
+            structlog.PrintLogger(stream),
+            processors=[
+                structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+                structlog.processors.EventRenamer("message"),
+                self._redact,
+                renderer,
+            ],
+            component=COMPONENT,
+        )
+
+    def __call__(self, event: str, /, **facts: object) -> None:
+        """Log an event."""
+        if event not in _SILENT:
+            self._logger.msg(event, severity=logging.getLevelName(_LEVELS.get(event, logging.INFO)), **facts)
+
+    def _redact(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """The last line of defence: no secret we know is ever written."""
+        for name, value in line.items():
+            if isinstance(value, str):
+                for secret in self._secrets:
+                    value = value.replace(secret, "[redacted]")  # noqa: PLW2901
+                line[name] = value
+        return line
+
+
+def log_to_stderr(secrets: Iterable[str] = ()) -> Log:
+    """The usual place."""
+    return Log(sys.stderr, secrets)

@@ -1,0 +1,1 @@
+"""OpenRouter: asking it, reading its answers, and the sync."""

@@ -1,0 +1,461 @@
+"""OpenRouter's JSON → Feed; pure.
+
+Record by record: a record we cannot read is quarantined with its reason and the rest goes on. What we do not know
+(keys, modalities, parameters, conditions) is kept in the raw record and flagged, never fatal. Prices are exact decimals
+from the JSON text. Shapes: reference 2.2, 2.3, 3.1, 3.2; lists of traps: 2.5 and 9.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from llmhive.catalog.feed import Feed, Record, Scope, Unreadable
+from llmhive.catalog.model import Model, Number, Reasoning, Version, digest
+from llmhive.catalog.pricing import CONDITIONS, UNITS, ConditionValue, Override, Pricing
+from llmhive.errors import BadAnswer
+
+#: Raised by one whenever the same record would give another `Model`: stored records are then read anew.
+DECODER = 1
+
+_MODEL_KEYS = frozenset(
+    [
+        "id",
+        "canonical_slug",
+        "name",
+        "created",
+        "description",
+        "context_length",
+        "hugging_face_id",
+        "knowledge_cutoff",
+        "expiration_date",
+        "architecture",
+        "pricing",
+        "top_provider",
+        "per_request_limits",
+        "supported_parameters",
+        "default_parameters",
+        "supported_voices",
+        "links",
+        "reasoning",
+        "benchmarks",
+        "alias_target",
+    ]
+)
+_ARCHITECTURE_KEYS = frozenset(["modality", "input_modalities", "output_modalities", "tokenizer", "instruct_type"])
+_TOP_PROVIDER_KEYS = frozenset(["context_length", "max_completion_tokens", "is_moderated"])
+_REASONING_KEYS = frozenset(
+    ["mandatory", "default_enabled", "default_effort", "supported_efforts", "supports_max_tokens"]
+)
+_INPUTS = frozenset(["text", "image", "file", "audio", "video"])
+_OUTPUTS = frozenset(["text", "image", "embeddings", "audio", "video", "rerank", "speech", "transcription"])
+_PARAMETERS = frozenset(
+    [
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "top_a",
+        "frequency_penalty",
+        "presence_penalty",
+        "repetition_penalty",
+        "max_tokens",
+        "max_completion_tokens",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "prediction",
+        "seed",
+        "response_format",
+        "structured_outputs",
+        "stop",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "include_reasoning",
+        "reasoning",
+        "reasoning_effort",
+        "web_search_options",
+        "verbosity",
+    ]
+)
+_TOKENIZERS = frozenset(
+    [
+        "Router",
+        "Media",
+        "Other",
+        "GPT",
+        "Claude",
+        "Gemini",
+        "Gemma",
+        "Grok",
+        "Cohere",
+        "Nova",
+        "Qwen",
+        "Qwen3",
+        "Yi",
+        "DeepSeek",
+        "Mistral",
+        "Llama2",
+        "Llama3",
+        "Llama4",
+        "PaLM",
+        "RWKV",
+    ]
+)
+_UNITS = frozenset(UNITS)
+_CONDITIONS = frozenset(CONDITIONS)
+
+#: At most 50 digits, which the exact context holds; ASCII only, so that what `Decimal` would also take ("١", "1_0",
+#: "NaN") is refused.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
+_ID = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
+_LARGEST = 2**53
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+
+class _Envelope(msgspec.Struct):
+    data: list[msgspec.Raw]
+    total_count: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_RECORD = msgspec.json.Decoder(float_hook=Decimal)
+#: What reading JSON can raise: also for nesting without end, and for numbers no `Decimal` can be.
+_UNREADABLE = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
+
+
+class _Quarantined(Exception):
+    """This record cannot be read; the text says why."""
+
+
+def decode(body: bytes, scope: Scope, known: Mapping[str, Record] | None = None) -> Feed:
+    """Read one body of ``GET /models``.
+
+    `known` maps the digests of records read before to what they said; such records are not read again.
+    Raises `BadAnswer` when the body as a whole cannot be read.
+    """
+    envelope = _open(body)
+    known = known or {}
+    records: dict[str, Record] = {}
+    unreadable: list[Unreadable] = []
+    for position, raw in enumerate(envelope.data):
+        content = bytes(raw)
+        content_digest = digest(content)
+        record = known.get(content_digest)
+        if record is None:
+            try:
+                record = _record(content, content_digest)
+            except _Quarantined as why:
+                unreadable.append(Unreadable(position, _id_of(content), str(why)))
+                continue
+        if records.setdefault(record.id, record) is not record or (len(records) + len(unreadable) <= position):
+            unreadable.append(Unreadable(position, record.id, "listed twice; the first record counts"))
+    return Feed(
+        scope=scope,
+        records=tuple(records.values()),
+        unreadable=tuple(unreadable),
+        total_count=_total(envelope.total_count),
+        rows=len(envelope.data),
+    )
+
+
+def _open(body: bytes) -> _Envelope:
+    try:
+        return _ENVELOPE.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"The answer is JSON, but not a list of models: {_error_of(body) or error}.") from error
+    except _UNREADABLE as error:
+        start = body[:60].decode("utf-8", "replace").strip()
+        what = "an HTML page" if start.startswith("<") else f"not JSON ({error})"
+        raise BadAnswer(f"The answer is {what}; it begins {start!r}.") from error
+
+
+def _error_of(body: bytes) -> str | None:
+    """OpenRouter's own words, where the body is an error."""
+    try:
+        error = _RECORD.decode(body).get("error")
+        return f"OpenRouter says {str(error['message'])[:200]!r}"
+    except (*_UNREADABLE, AttributeError, KeyError, TypeError):
+        return None
+
+
+def _total(raw: msgspec.Raw) -> int | None:
+    try:
+        return msgspec.json.decode(raw, type=int | None)
+    except msgspec.DecodeError:
+        return None
+
+
+def _id_of(raw: bytes) -> str | None:
+    """The id of a record that cannot be read as a whole, if that much can be read."""
+    try:
+        record = _RECORD.decode(raw)
+    except _UNREADABLE:
+        return None
+    model_id = record.get("id") if isinstance(record, dict) else None
+    return model_id if isinstance(model_id, str) and _ID.fullmatch(model_id) else None
+
+
+def _record(raw: bytes, raw_digest: str) -> Record:
+    if b"\\u0000" in raw:
+        raise _Quarantined("it contains a NUL character, which no database keeps")
+    try:
+        record = _RECORD.decode(raw)
+        # what cannot be encoded cannot be stored (lone surrogates)
+        raw.decode("utf-8")
+    except _UNREADABLE as error:
+        raise _Quarantined(f"it is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise _Quarantined(f"it is {_type_name(record)}, not an object")
+    flags: list[str] = []
+    model = _model(record, flags)
+    return Record(Version.of(model), raw, raw_digest, tuple(flags))
+
+
+def _model(record: dict[str, Any], flags: list[str]) -> Model:
+    model_id = record.get("id")
+    if not isinstance(model_id, str) or not _ID.fullmatch(model_id):
+        raise _Quarantined("it has no id" if model_id is None else f"its id is not one: {str(model_id)[:60]!r}")
+    _flag_unknown(record, _MODEL_KEYS, "", flags)
+    architecture = _object(record, "architecture", _ARCHITECTURE_KEYS, flags)
+    top = _object(record, "top_provider", _TOP_PROVIDER_KEYS, flags)
+    inputs, outputs = _modalities(architecture, flags)
+    parameters = _strings(record, "supported_parameters", flags)
+    _flag_values("parameter", parameters, _PARAMETERS, flags)
+    tokenizer = _text(architecture, "tokenizer", flags)
+    if tokenizer is not None:
+        _flag_values("tokenizer", (tokenizer,), _TOKENIZERS, flags)
+    return Model(
+        id=model_id,
+        canonical_slug=_text(record, "canonical_slug", flags) or None,
+        name=_text(record, "name", flags) or None,
+        description=_text(record, "description", flags) or None,
+        created_at=_instant(record, "created", flags),
+        context_length=_whole(record, "context_length", flags),
+        max_completion_tokens=_whole(top, "max_completion_tokens", flags),
+        top_context_length=_whole(top, "context_length", flags),
+        is_moderated=_truth(top, "is_moderated", flags),
+        input_modalities=inputs,
+        output_modalities=outputs,
+        supported_parameters=parameters,
+        default_parameters=_numbers(record, "default_parameters", flags),
+        per_request_limits=_numbers(record, "per_request_limits", flags),
+        supported_voices=_strings(record, "supported_voices", flags),
+        tokenizer=tokenizer,
+        instruct_type=_text(architecture, "instruct_type", flags) or None,
+        pricing=_pricing(record.get("pricing"), flags),
+        hugging_face_id=_text(record, "hugging_face_id", flags) or None,
+        knowledge_cutoff=_text(record, "knowledge_cutoff", flags) or None,
+        expiration_date=_day(record, "expiration_date", flags),
+        reasoning=_reasoning(record, flags),
+        alias_target=_text(_object(record, "alias_target", frozenset({"slug", "name"}), flags), "slug", flags),
+    )
+
+
+def _modalities(architecture: dict[str, Any], flags: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    inputs = _strings(architecture, "input_modalities", flags)
+    outputs = _strings(architecture, "output_modalities", flags)
+    # before 2025 there was only the arrow form, "text+image->text"
+    before, arrow, after = (_text(architecture, "modality", flags) or "").partition("->")
+    if arrow:
+        inputs = inputs or tuple(sorted(filter(None, before.split("+"))))
+        outputs = outputs or tuple(sorted(filter(None, after.split("+"))))
+    _flag_values("input modality", inputs, _INPUTS, flags)
+    _flag_values("output modality", outputs, _OUTPUTS, flags)
+    return inputs, outputs
+
+
+def _pricing(served: Any, flags: list[str]) -> Pricing:
+    if not isinstance(served, dict):
+        flags.append("missing: pricing" if served is None else "wrong type: pricing")
+        return Pricing()
+    rates: dict[str, Decimal] = {}
+    overrides: tuple[Override, ...] = ()
+    for unit, value in served.items():
+        if unit == "overrides":
+            overrides = _overrides(value, flags)
+        elif value is None or unit == "discount":
+            continue
+        elif (rate := _rate(value)) is not None:
+            rates[unit] = rate
+            if unit not in _UNITS:
+                flags.append(f"unknown key: pricing.{unit}")
+        elif unit in _UNITS:
+            raise _Quarantined(f"its price pricing.{unit} is not a number: {str(value)[:60]!r}")
+        else:
+            flags.append(f"unknown key: pricing.{unit}")
+    return Pricing.of(rates, overrides)
+
+
+def _overrides(served: Any, flags: list[str]) -> tuple[Override, ...]:
+    if not served:
+        return ()
+    if not isinstance(served, list) or not all(isinstance(entry, dict) for entry in served):
+        flags.append("wrong type: pricing.overrides")
+        return ()
+    return tuple(_override(entry, flags) for entry in served)
+
+
+def _override(entry: dict[str, Any], flags: list[str]) -> Override:
+    conditions: dict[str, ConditionValue] = {}
+    rates: dict[str, Decimal] = {}
+    for key, value in entry.items():
+        if value is None:
+            continue
+        if key in _UNITS:
+            if (rate := _rate(value)) is None:
+                raise _Quarantined(f"its price pricing.overrides.{key} is not a number: {str(value)[:60]!r}")
+            rates[key] = rate
+        else:
+            # an unknown key may be a condition: kept as one, so that the entry is skipped instead of misapplied
+            conditions[key] = _condition(value)
+            if key not in _CONDITIONS:
+                flags.append(f"unknown key: pricing.overrides.{key}")
+    override = Override(tuple(sorted(conditions.items())), tuple(sorted(rates.items())))
+    if not override.is_understood and not any(key not in _CONDITIONS for key in conditions):
+        flags.append("wrong type: a condition of pricing.overrides")
+    return override
+
+
+def _condition(value: Any) -> ConditionValue:
+    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) < _LARGEST:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(sorted(value))
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _rate(value: Any) -> Decimal | None:
+    """An exact number from a JSON string or number, or None."""
+    if isinstance(value, str):
+        return _parsed(value)
+    if isinstance(value, Decimal):
+        return _parsed(str(value))
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST else None
+
+
+@lru_cache(maxsize=65536)
+def _parsed(text: str) -> Decimal | None:
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _reasoning(record: dict[str, Any], flags: list[str]) -> Reasoning | None:
+    if record.get("reasoning") is None:
+        return None
+    served = _object(record, "reasoning", _REASONING_KEYS, flags)
+    efforts = served.get("supported_efforts")
+    return Reasoning(
+        mandatory=_truth(served, "mandatory", flags),
+        default_enabled=_truth(served, "default_enabled", flags),
+        default_effort=_text(served, "default_effort", flags),
+        supported_efforts=None if efforts is None else _strings(served, "supported_efforts", flags),
+        supports_max_tokens=_truth(served, "supports_max_tokens", flags),
+    )
+
+
+def _object(record: dict[str, Any], name: str, keys: frozenset[str], flags: list[str]) -> dict[str, Any]:
+    value = record.get(name)
+    if isinstance(value, dict):
+        _flag_unknown(value, keys, f"{name}.", flags)
+        return value
+    if value is not None:
+        flags.append(f"wrong type: {name}")
+    return {}
+
+
+def _text(record: dict[str, Any], name: str, flags: list[str]) -> str | None:
+    value = record.get(name)
+    if value is not None and not isinstance(value, str):
+        flags.append(f"wrong type: {name}")
+        return None
+    return value
+
+
+def _truth(record: dict[str, Any], name: str, flags: list[str]) -> bool | None:
+    value = record.get(name)
+    if value is not None and not isinstance(value, bool):
+        flags.append(f"wrong type: {name}")
+        return None
+    return value
+
+
+def _whole(record: dict[str, Any], name: str, flags: list[str]) -> int | None:
+    value = record.get(name)
+    if value is None:
+        return None
+    if isinstance(value, Decimal) and value.is_finite() and abs(value) < _LARGEST and value == int(value):
+        value = int(value)
+    if type(value) is int and 0 <= value <= _LARGEST:
+        return value
+    flags.append(f"wrong type: {name}")
+    return None
+
+
+def _instant(record: dict[str, Any], name: str, flags: list[str]) -> datetime | None:
+    seconds = _whole(record, name, flags)
+    if seconds is None:
+        return None
+    if seconds > _LAST_SECOND:
+        flags.append(f"wrong type: {name}")
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _day(record: dict[str, Any], name: str, flags: list[str]) -> date | None:
+    text = _text(record, name, flags)
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        flags.append(f"wrong type: {name}")
+        return None
+
+
+def _strings(record: dict[str, Any], name: str, flags: list[str]) -> tuple[str, ...]:
+    value = record.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        flags.append(f"wrong type: {name}")
+        value = [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    return tuple(sorted(set(value)))
+
+
+def _numbers(record: dict[str, Any], name: str, flags: list[str]) -> tuple[tuple[str, Number], ...]:
+    value = record.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, dict):
+        flags.append(f"wrong type: {name}")
+        return ()
+    numbers: dict[str, Number] = {}
+    for key, number in value.items():
+        if isinstance(number, int | Decimal) and not isinstance(number, bool) and -_LARGEST < number < _LARGEST:
+            numbers[key] = number
+        elif number is not None:
+            flags.append(f"wrong type: {name}.{key}")
+    return tuple(sorted(numbers.items()))
+
+
+def _flag_unknown(value: dict[str, Any], known: frozenset[str], prefix: str, flags: list[str]) -> None:
+    if unknown := value.keys() - known:
+        flags.extend(f"unknown key: {prefix}{name}" for name in sorted(unknown))
+
+
+def _flag_values(what: str, values: Iterable[str], known: frozenset[str], flags: list[str]) -> None:
+    flags.extend(f"unknown {what}: {value}" for value in values if value not in known)
+
+
+def _type_name(value: Any) -> str:
+    names = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

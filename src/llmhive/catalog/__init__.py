@@ -1,0 +1,1 @@
+"""What we know: pure values and functions; no I/O, no clock, no environment."""

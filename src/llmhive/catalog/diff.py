@@ -1,0 +1,177 @@
+"""Believed × feed → Plan: what a sync would change.
+
+A model's absence counts only within the feed's scope, and not at all when a record's id could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llmhive.catalog.feed import Feed, Record, covers
+from llmhive.catalog.model import FIELDS, Model, Number, Version, instant, pricing_document
+from llmhive.catalog.pricing import Pricing, plain
+
+What = Literal["added", "changed", "repriced", "deactivated", "reactivated", "held"]
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What we stand by about one model."""
+
+    version: Version
+    is_active: bool
+    raw_digest: str | None  #: of the record last served; None for a bootstrap's facts
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan; `before` and `after` are JSON values, prices as decimal strings."""
+
+    id: str
+    what: What
+    field: str | None = None
+    before: Json = None
+    after: Json = None
+
+    def to_json(self) -> dict[str, Json]:
+        """As scripts see it (design 3.6)."""
+        return {"id": self.id, "what": self.what, "field": self.field, "before": self.before, "after": self.after}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What applying a feed would do."""
+
+    feed: Feed
+    added: tuple[Record, ...] = ()
+    altered: tuple[Record, ...] = ()  #: content differs from what is believed
+    reactivated: tuple[Record, ...] = ()  #: listed again; may be altered too
+    refreshed: tuple[Record, ...] = ()  #: other bytes, same content: `raw` is renewed, nothing changed
+    deactivated: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    baseline: tuple[str, ...] = ()  #: among `added`: outside every earlier feed's scope, so not news
+    active_before: int = 0  #: believed active models that the scope covers
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether applying it would write no row of the catalog."""
+        return not (self.added or self.altered or self.reactivated or self.refreshed or self.deactivated)
+
+    def count(self, what: What) -> int:
+        """How many models a kind of change concerns."""
+        return len({change.id for change in self.changes if change.what == what})
+
+    @property
+    def unchanged(self) -> int:
+        """How many listed models are as they were."""
+        touched = {change.id for change in self.changes if change.what != "deactivated"}
+        return sum(record.id not in touched for record in self.feed.records)
+
+
+@dataclass
+class _Draft:
+    added: list[Record] = field(default_factory=list)
+    altered: list[Record] = field(default_factory=list)
+    reactivated: list[Record] = field(default_factory=list)
+    refreshed: list[Record] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+def diff(believed: Mapping[str, Belief], feed: Feed, *, scopes_seen: Collection[str] = ()) -> Plan:
+    """Compare what is believed with what a feed says.
+
+    `scopes_seen` names the scopes of the feeds applied so far: the first ``all`` feed after ``text`` ones shows models
+    that were there all the time.
+    """
+    draft = _Draft()
+    for record in feed.records:
+        _compare(believed.get(record.id), record, draft)
+    listed = {record.id for record in feed.records}
+    quarantined = {entry.model_id for entry in feed.unreadable}
+    covered = [key for key, belief in believed.items() if belief.is_active and covers(feed.scope, belief.version.model)]
+    # an unreadable record without an id may be any of the missing ones
+    gone = [] if None in quarantined else sorted(key for key in covered if key not in listed and key not in quarantined)
+    is_first_look = feed.scope == "all" and "text" in scopes_seen and "all" not in scopes_seen
+    return Plan(
+        feed=feed,
+        added=tuple(draft.added),
+        altered=tuple(draft.altered),
+        reactivated=tuple(draft.reactivated),
+        refreshed=tuple(draft.refreshed),
+        deactivated=tuple(gone),
+        changes=(
+            *draft.changes,
+            *(Change(key, "deactivated", "is_active", before=True, after=False) for key in gone),
+        ),
+        baseline=tuple(r.id for r in draft.added if is_first_look and not covers("text", r.model)),
+        active_before=len(covered),
+    )
+
+
+def _compare(belief: Belief | None, record: Record, draft: _Draft) -> None:
+    if belief is None:
+        draft.added.append(record)
+        draft.changes.append(Change(record.id, "added", after=record.model.name or record.id))
+        return
+    # an unchanged record is the very object the catalog was read into
+    same = belief.version is record.version or belief.version.digest == record.version.digest
+    if not belief.is_active:
+        draft.reactivated.append(record)
+        draft.changes.append(Change(record.id, "reactivated", "is_active", before=False, after=True))
+    if not same:
+        draft.altered.append(record)
+        draft.changes.extend(compare(belief.version.model, record.model))
+    elif belief.raw_digest != record.raw_digest:
+        draft.refreshed.append(record)
+
+
+def compare(before: Model, after: Model) -> list[Change]:
+    """The fields in which two versions of a model differ; prices one by one as ``pricing.UNIT``."""
+    changes = []
+    for name in FIELDS:
+        old, new = getattr(before, name), getattr(after, name)
+        if old == new:
+            continue
+        if name == "pricing":
+            changes.extend(_repriced(after.id, old, new))
+        else:
+            changes.append(Change(after.id, "changed", name, _json(old), _json(new)))
+    return changes
+
+
+def _repriced(model_id: str, before: Pricing, after: Pricing) -> list[Change]:
+    old, new = dict(before.rates), dict(after.rates)
+    changes = [
+        Change(model_id, "repriced", f"pricing.{unit}", _rate(old.get(unit)), _rate(new.get(unit)))
+        for unit in sorted(old.keys() | new.keys())
+        if old.get(unit) != new.get(unit)
+    ]
+    if before.overrides != after.overrides:
+        was, now = (pricing_document(Pricing((), p.overrides)).get("overrides") for p in (before, after))
+        changes.append(Change(model_id, "repriced", "pricing.overrides", was, now))
+    return changes
+
+
+def _rate(rate: Any) -> str | None:
+    return None if rate is None else plain(rate)
+
+
+def _json(value: Any) -> Json:
+    """A field's value as the document writes it."""
+    if isinstance(value, tuple):
+        is_pairs = value and all(isinstance(item, tuple) for item in value)
+        return {name: _number(number) for name, number in value} if is_pairs else list(value)
+    if hasattr(value, "astimezone"):
+        return instant(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _json(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value
+
+
+def _number(number: Number) -> Json:
+    return number if isinstance(number, int) else float(number)

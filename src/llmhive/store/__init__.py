@@ -1,0 +1,1 @@
+"""Where we keep it: SQL only; SQLite and PostgreSQL."""

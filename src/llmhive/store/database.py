@@ -1,0 +1,174 @@
+"""connect(url) → Database: SQLite or PostgreSQL, its transactions and its schema."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from llmhive.errors import DatabaseUnavailable, SchemaOutdated, SettingsError
+
+#: The newest migration; a test compares it with `migrations/versions`.
+HEAD = "0001"
+#: PostgreSQL's advisory lock around migrations: any number that is ours.
+_MIGRATION_LOCK = 6_031_769_201
+_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+class Schema(Enum):
+    """How the tables stand to this program."""
+
+    MISSING = "missing"
+    OUTDATED = "outdated"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+class Database:
+    """One database; safe to share between threads."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.dialect: str = engine.dialect.name
+
+    @property
+    def label(self) -> str:
+        """Where it is, without the password."""
+        url = self.engine.url
+        return str(self.path) if self.path else url.render_as_string(hide_password=True)
+
+    @property
+    def path(self) -> Path | None:
+        """SQLite's file."""
+        name = self.engine.url.database
+        return Path(name) if self.dialect == "sqlite" and name else None
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A consistent view of one instant."""
+        with self._connection(sqlite_begin="BEGIN", isolation_level="REPEATABLE READ") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction: all of it or nothing."""
+        with self._connection(sqlite_begin="BEGIN IMMEDIATE", isolation_level="READ COMMITTED") as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, *, sqlite_begin: str, isolation_level: str) -> Iterator[sa.Connection]:
+        if self.dialect == "sqlite":
+            options: dict[str, Any] = {"sqlite_begin": sqlite_begin}
+        else:
+            options = {"isolation_level": isolation_level}
+        try:
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise DatabaseUnavailable(f"The database {self.label} cannot be used: {_first_line(error)}.") from error
+
+    def schema(self) -> Schema:
+        """How the tables stand to this program; creates nothing."""
+        if self.path is not None and not self.path.exists():
+            return Schema.MISSING
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return Schema.MISSING
+            found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        if found is None:
+            return Schema.MISSING
+        if found == HEAD:
+            return Schema.CURRENT
+        return Schema.NEWER if found > HEAD else Schema.OUTDATED
+
+    def require_schema(self) -> bool:
+        """Whether there are tables to read; raises `SchemaOutdated` where they are not ours."""
+        schema = self.schema()
+        if schema is Schema.OUTDATED:
+            raise SchemaOutdated(f"The tables in {self.label} are of an older LLMHive. Run `llmhive migrate`.")
+        if schema is Schema.NEWER:
+            raise SchemaOutdated(
+                f"The tables in {self.label} are of a newer LLMHive than this one. Update it: pip install -U llmhive."
+            )
+        return schema is Schema.CURRENT
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; safe to call from many processes at once."""
+        # half a second of imports that only this needs
+        from alembic import command
+        from alembic.config import Config
+
+        if self.path is not None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DatabaseUnavailable(f"Cannot create the folder of {self.label}: {error.strerror}.") from error
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.write() as connection:
+            if self.dialect == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+
+def connect(url: str) -> Database:
+    """A database by its URL; nothing is opened or created yet.
+
+    ``sqlite:///FILE`` (the folder is made by `Database.migrate`), ``postgresql://…`` or ``postgres://…``, Cloud SQL
+    socket URLs (``?host=/cloudsql/…``) included.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise SettingsError(
+            "DATABASE_URL is not a database URL. Use postgresql://user:password@host/database or sqlite:///file."
+        ) from error
+    if parsed.drivername in _POSTGRESQL:
+        engine = sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            # JSON is written and read as text: numbers stay exact
+            json_serializer=_identity,
+            json_deserializer=_identity,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10, "application_name": "llmhive"},
+        )
+        return Database(engine)
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
+        if not parsed.database or parsed.database == ":memory:":
+            raise SettingsError("DATABASE_URL needs a file: sqlite:///llmhive.db (processes share it).")
+        engine = sa.create_engine(
+            parsed.set(drivername="sqlite+pysqlite"),
+            connect_args={"timeout": 30, "isolation_level": None},
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return Database(engine)
+    raise SettingsError(f"DATABASE_URL names {parsed.drivername}; LLMHive knows postgresql and sqlite.")
+
+
+def _identity(text: Any) -> Any:
+    return str(text, "utf-8") if isinstance(text, bytes | memoryview) else text
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 4000", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0].rstrip(".") if error.orig else "unknown error"

@@ -1,0 +1,238 @@
+"""sync_run: the lock, the interval, and what the status page tells.
+
+One run is running at a time, by a unique index over the running row. Its owner sends a heartbeat; a run without one for
+`STALE_AFTER` is dead, and whoever wants to start next marks it ``interrupted``. Whatever a run writes, it writes in a
+transaction that first locks its row and finds it still running (`fence`): a process that slept and woke writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from llmhive.catalog.gate import Hold, Verdict
+from llmhive.catalog.run import DONE, Kind, Run, Status, due_at
+from llmhive.errors import NotFound, RunLost
+from llmhive.store.tables import Instant, capture, database_clock, sync_run, verdict
+
+HEARTBEAT_EVERY = timedelta(seconds=5)
+STALE_AFTER = timedelta(seconds=30)
+
+_COUNTS = (
+    "models_seen", "added", "changed", "repriced", "deactivated", "reactivated", "unchanged", "unreadable", "held",
+)  # fmt: skip
+_LOCK_ROW = sa.select(sync_run.c.status).where(sync_run.c.id == sa.bindparam("of")).with_for_update()
+_LISTED = [column for column in sync_run.c if column.name != "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The lock is ours."""
+
+    run_id: int
+    interrupted: tuple[int, ...] = ()  #: dead runs that were cleared away
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another run is running, and not known to be dead."""
+
+    run: Run
+    silent_for: timedelta  #: since its last heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class NotDue:
+    """The interval is not over."""
+
+    last: Run
+    due_at: datetime
+
+
+def claim(
+    connection: sa.Connection,
+    kind: Kind,
+    *,
+    trigger: str,
+    owner: str,
+    now: datetime,
+    interval: timedelta | None,
+    stale_after: timedelta = STALE_AFTER,
+) -> Claimed | Busy | NotDue:
+    """Take the lock; `interval` None lifts the interval, nothing lifts the lock."""
+    _one_at_a_time(connection)
+    present = clock(connection, now)
+    interrupted: tuple[int, ...] = ()
+    running = connection.execute(sa.select(*_LISTED).where(sync_run.c.status == "running")).first()
+    if running is not None:
+        silent_for = present - running.heartbeat_at
+        # a heartbeat from far in the future is a clock set back, not a sign of life
+        if abs(silent_for) < stale_after:
+            return Busy(_run(running), silent_for)
+        why = "The process that ran it ended without a word; nothing of it was applied."
+        end(connection, running.id, "interrupted", now=now, error=why)
+        interrupted = (running.id,)
+    if interval is not None:
+        last = _last(connection, kind, DONE)
+        due = due_at(last.started_at if last else None, interval)
+        # a start in the future is another machine's wrong clock, not a reason to wait for years
+        if last is not None and due is not None and now < due <= now + 2 * interval:
+            return NotDue(last, due)
+    row = {
+        "kind": kind,
+        "trigger": trigger,
+        "status": "running",
+        "owner": owner,
+        "started_at": now,
+        "heartbeat_at": present,
+    }
+    return Claimed(connection.execute(sync_run.insert().values(row).returning(sync_run.c.id)).scalar_one(), interrupted)
+
+
+def heartbeat(connection: sa.Connection, run_id: int, now: datetime) -> bool:
+    """Say that the run is alive; False where it is no longer ours."""
+    mine = sync_run.update().where(sync_run.c.id == run_id, sync_run.c.status == "running")
+    present = database_clock(connection.dialect.name, now)
+    return connection.execute(mine.values(heartbeat_at=present)).rowcount == 1
+
+
+def fence(connection: sa.Connection, run_id: int) -> None:
+    """Lock the run's row; raises `RunLost` unless it is still running. The first statement of every apply."""
+    status = connection.execute(_LOCK_ROW, {"of": run_id}).scalar()
+    if status != "running":
+        raise RunLost(
+            f"Run {run_id} was marked {status} while it worked, since it gave no sign of life. Nothing was written; "
+            "the next sync starts anew."
+        )
+
+
+def end(
+    connection: sa.Connection,
+    run_id: int,
+    status: Status,
+    *,
+    now: datetime,
+    error: str | None = None,
+    **values: Any,
+) -> None:
+    """Write how a run ended: counts, `notes`, `plan`, `scope`, `catalog_version`."""
+    connection.execute(
+        sync_run.update()
+        .where(sync_run.c.id == run_id, sync_run.c.status == "running")
+        .values(status=status, finished_at=now, error=error, **values)
+    )
+
+
+def keep_verdicts(connection: sa.Connection, run_id: int, verdicts: Sequence[Verdict]) -> None:
+    """Store what the gate found."""
+    if verdicts:
+        connection.execute(
+            verdict.insert(),
+            [
+                {"run_id": run_id, "rule": v.rule, "outcome": v.outcome, "reason": v.reason, "evidence": v.evidence}
+                for v in verdicts
+            ],
+        )
+
+
+def holds(connection: sa.Connection, scope: str, *, since: datetime) -> list[Hold]:
+    """The held answers of a scope since an instant, oldest first."""
+    rows = connection.execute(
+        sa.select(capture.c.id, capture.c.fetched_at, verdict.c.rule, verdict.c.evidence)
+        .join(verdict, verdict.c.run_id == capture.c.run_id)
+        .where(
+            capture.c.state.in_(("held", "superseded")),
+            capture.c.scope == scope,
+            capture.c.fetched_at > since,
+            verdict.c.outcome == "held",
+        )
+        .order_by(capture.c.fetched_at, capture.c.id)
+    )
+    found: dict[int, Hold] = {}
+    for row in rows:
+        earlier = found.get(row.id, Hold(row.fetched_at, frozenset(), frozenset()))
+        gone = frozenset(row.evidence.get("gone", ()))
+        found[row.id] = Hold(row.fetched_at, earlier.rules | {row.rule}, earlier.gone | gone)
+    return list(found.values())
+
+
+def get(connection: sa.Connection, run_id: int) -> Run:
+    """One run with its plan and verdicts; raises `NotFound`."""
+    row = connection.execute(sa.select(sync_run).where(sync_run.c.id == run_id)).first()
+    if row is None:
+        raise NotFound(f"There is no run {run_id}. `llmhive runs` lists them.")
+    found = connection.execute(sa.select(verdict).where(verdict.c.run_id == run_id).order_by(verdict.c.id))
+    verdicts = tuple(
+        {"rule": v.rule, "outcome": v.outcome, "model_id": v.model_id, "reason": v.reason, "evidence": v.evidence}
+        for v in found
+    )
+    return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts)
+
+
+def recent(connection: sa.Connection, limit: int, *, kind: Kind | None = None) -> list[Run]:
+    """The newest runs first, without their plans."""
+    chosen = sa.select(*_LISTED).order_by(sync_run.c.id.desc()).limit(limit)
+    if kind is not None:
+        chosen = chosen.where(sync_run.c.kind == kind)
+    return [_run(row) for row in connection.execute(chosen)]
+
+
+def running(connection: sa.Connection) -> Run | None:
+    """The run that is running, by its row."""
+    row = connection.execute(sa.select(*_LISTED).where(sync_run.c.status == "running")).first()
+    return None if row is None else _run(row)
+
+
+def last_finished(connection: sa.Connection, kind: Kind) -> Run | None:
+    """The last finished run of a kind, however it ended."""
+    return _last(connection, kind, ("completed", "unchanged", "held", "failed", "interrupted"))
+
+
+def last_success(connection: sa.Connection, kind: Kind) -> Run | None:
+    """The last run of a kind that did its work."""
+    return _last(connection, kind, DONE)
+
+
+def _last(connection: sa.Connection, kind: Kind, statuses: Sequence[Status]) -> Run | None:
+    row = connection.execute(
+        sa.select(*_LISTED)
+        .where(sync_run.c.kind == kind, sync_run.c.status.in_(statuses))
+        .order_by(sync_run.c.started_at.desc(), sync_run.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _run(row)
+
+
+def _one_at_a_time(connection: sa.Connection) -> None:
+    """Claims queue up, so that two never race for the unique running row."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("LOCK TABLE sync_run IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def clock(connection: sa.Connection, now: datetime) -> datetime:
+    """The present by the clock that heartbeats go by: the server's on PostgreSQL, `now` on SQLite."""
+    present = sa.cast(database_clock(connection.dialect.name, now), Instant)
+    return connection.execute(sa.select(present)).scalar_one()
+
+
+def _run(row: sa.Row[Any], *, plan: Any = None, verdicts: Any = None) -> Run:
+    return Run(
+        id=row.id,
+        kind=row.kind,
+        trigger=row.trigger,
+        status=row.status,
+        started_at=row.started_at,
+        heartbeat_at=row.heartbeat_at,
+        finished_at=row.finished_at,
+        scope=row.scope,
+        error=row.error,
+        notes=tuple(row.notes or ()),
+        catalog_version=row.catalog_version,
+        plan=plan,
+        verdicts=verdicts,
+        **{name: getattr(row, name) for name in _COUNTS},
+    )

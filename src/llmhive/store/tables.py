@@ -1,0 +1,312 @@
+"""All tables. What differs between SQLite and PostgreSQL is decided here and nowhere else.
+
+Two ledgers. *Served* is what OpenRouter said, when: `capture`, `body`, `served_version` (with its documents: the view
+``model_version``), `model_price`. *Believed* is what we stand by: `model_belief`, and its open rows with columns for
+what people filter on, `model_catalog`. Intervals are half-open, ``[from, to)``; an open one has no end.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from llmhive.catalog.pricing import plain
+
+_READ_JSON = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class Exact(TypeDecorator[Decimal]):
+    """An exact decimal: NUMERIC on PostgreSQL, text on SQLite, whose own numbers would round it."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """NUMERIC or TEXT."""
+        return dialect.type_descriptor(postgresql.NUMERIC() if dialect.name == "postgresql" else sa.Text())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Write every digit."""
+        return plain(value) if value is not None and dialect.name != "postgresql" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """Read every digit."""
+        return None if value is None else Decimal(value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant in UTC: timestamptz on PostgreSQL, sortable text ``2026-05-01T12:00:00.000000Z`` on SQLite."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Timestamptz or TEXT."""
+        is_pg = dialect.name == "postgresql"
+        return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True) if is_pg else sa.Text())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Always UTC; an instant without a zone is a mistake."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"an instant without a time zone: {value!r}")
+        at = value.astimezone(UTC)
+        return at if dialect.name == "postgresql" else f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Always UTC."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON: JSONB on PostgreSQL, text on SQLite. Text and bytes are taken as JSON already; numbers stay exact."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """JSONB (written and read as text: see `database.connect`) or TEXT."""
+        is_pg = dialect.name == "postgresql"
+        return dialect.type_descriptor(postgresql.JSONB(none_as_null=True) if is_pg else sa.Text())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """A value as JSON text."""
+        if value is None or isinstance(value, str):
+            return value
+        return (value if isinstance(value, bytes) else msgspec.json.encode(value)).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """JSON text as a value."""
+        return None if value is None else _READ_JSON.decode(value)
+
+
+class JsonText(Json):
+    """JSON that is read as text, for values that are passed on or decoded elsewhere."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """The JSON text itself."""
+        return value
+
+
+#: 64 bits and counted up on both: SQLite counts only INTEGER keys.
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+catalog_state = sa.Table(
+    "catalog_state",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    sa.Column(
+        "catalog_version", sa.BigInteger, nullable=False, comment="raised by every run that changes what readers see"
+    ),
+    sa.Column("source", sa.String, comment="openrouter, bootstrap, or NULL while empty"),
+    sa.Column("source_at", Instant, comment="bootstrap: when its facts were true; else NULL"),
+    sa.Column("decoder", sa.Integer, comment="version of the decoder that read the records"),
+    comment="One row: the catalog as a whole",
+)
+
+sync_run = sa.Table(
+    "sync_run",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False, comment="regular, research, bootstrap, backfill, rollback"),
+    sa.Column("trigger", sa.String, nullable=False, comment="who asked: cli, scheduler, http"),
+    sa.Column(
+        "status", sa.String, nullable=False, comment="running, completed, unchanged, held, failed, interrupted"
+    ),
+    sa.Column("owner", sa.String, nullable=False, comment="the process that runs it, as host:pid"),
+    sa.Column("scope", sa.String, comment="all or text"),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("heartbeat_at", Instant, nullable=False, comment="by the database's clock on PostgreSQL"),
+    sa.Column("finished_at", Instant),
+    sa.Column("models_seen", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("added", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("changed", sa.Integer, nullable=False, server_default="0", comment="models with another field changed"),
+    sa.Column("repriced", sa.Integer, nullable=False, server_default="0", comment="models with a changed price"),
+    sa.Column("deactivated", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reactivated", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("unchanged", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("unreadable", sa.Integer, nullable=False, server_default="0", comment="records in quarantine"),
+    sa.Column("held", sa.Integer, nullable=False, server_default="0", comment="findings of the gate that hold"),
+    sa.Column("error", sa.Text, comment="why it failed or was held, in one line"),
+    sa.Column("notes", Json, comment="what a person should know of it: a list of lines"),
+    sa.Column("plan", Json, comment="a list of {id, what, field, before, after}"),
+    sa.Column("catalog_version", sa.BigInteger, comment="the catalog's version when it ended"),
+    sa.Index("one_running", "status", unique=True, sqlite_where=sa.text("status = 'running'"),
+             postgresql_where=sa.text("status = 'running'")),
+    sa.Index("ix_sync_run_kind_status_started_at", "kind", "status", "started_at"),
+    comment="Every run; the one that is running is the lock",
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+verdict = sa.Table(
+    "verdict",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False, comment="held or released"),
+    sa.Column("model_id", sa.String, comment="NULL: the run as a whole"),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("evidence", Json, nullable=False),
+    comment="What the gate found, with its evidence",
+    sqlite_autoincrement=True,
+)
+
+body = sa.Table(
+    "body",
+    metadata,
+    sa.Column("id", Id, primary_key=True, comment="in the order in which they were stored"),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True, comment="SHA-256 of the raw bytes"),
+    sa.Column("size", sa.Integer, nullable=False, comment="of the raw bytes"),
+    sa.Column("base", sa.String(64), comment="digest of the body it is a patch of; NULL: it stands alone"),
+    sa.Column("depth", sa.Integer, nullable=False, comment="how many patches to apply"),
+    sa.Column("data", sa.LargeBinary, nullable=False, comment="one Zstandard frame"),
+    comment="Raw upstream bodies, each kept once",
+    sqlite_autoincrement=True,
+)
+
+capture = sa.Table(
+    "capture",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("fetched_at", Instant, nullable=False),
+    sa.Column("source", sa.String, nullable=False, comment="where from: a base URL, or a file"),
+    sa.Column("scope", sa.String, nullable=False, comment="all or text"),
+    sa.Column("digest", sa.String(64), sa.ForeignKey("body.digest"), nullable=False, index=True),
+    sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
+    sa.Column("etag", sa.String),
+    sa.Column("last_modified", sa.String),
+    sa.Column("state", sa.String, nullable=False, comment="applied, held, accepted, superseded"),
+    sa.Index("ix_capture_scope_fetched_at", "scope", "fetched_at"),
+    comment="Each answer of OpenRouter; one without news repeats the digest",
+    sqlite_autoincrement=True,
+)
+
+version = sa.Table(
+    "version",
+    metadata,
+    sa.Column("digest", sa.String(32), primary_key=True, comment="SHA-256 of the document, shortened"),
+    sa.Column("document", JsonText, nullable=False, comment="a model in its normal form"),
+    comment="Each content a model ever had, kept once",
+)
+
+served_version = sa.Table(
+    "served_version",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", sa.String, nullable=False),
+    sa.Column("valid_from", Instant, nullable=False),
+    sa.Column("valid_to", Instant),
+    sa.Column("is_listed", sa.Boolean, nullable=False),
+    sa.Column("version", sa.String(32), sa.ForeignKey("version.digest"), nullable=False,
+              comment="what was listed, or was last"),
+    sa.Index("ix_served_version_model_id_valid_from", "model_id", "valid_from", unique=True),
+    sa.Index("one_open_served_version", "model_id", unique=True, sqlite_where=sa.text("valid_to IS NULL"),
+             postgresql_where=sa.text("valid_to IS NULL")),
+    comment="What OpenRouter served, when; with its documents it is the view model_version",
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+#: The view's text, for the migrations and the data dictionary.
+MODEL_VERSION = """
+CREATE VIEW model_version AS
+SELECT s.model_id, s.valid_from, s.valid_to, s.is_listed, s.version, v.document
+FROM served_version AS s JOIN version AS v ON v.digest = s.version
+"""
+
+model_price = sa.Table(
+    "model_price",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", sa.String, nullable=False),
+    sa.Column("unit", sa.String, nullable=False, comment="prompt, completion, input_cache_read …"),
+    sa.Column("rate", Exact, comment="USD per unit, exact; NULL: decided per request (a router)"),
+    sa.Column("position", sa.Integer, nullable=False, comment="0 is the base, then the order of overrides"),
+    sa.Column("condition", Json, comment="when the override applies; NULL for the base"),
+    sa.Column("valid_from", Instant, nullable=False),
+    sa.Column("valid_to", Instant),
+    sa.Index("ix_model_price_model_id_unit_valid_from", "model_id", "unit", "valid_from"),
+    comment="What OpenRouter charged, when",
+    sqlite_autoincrement=True,
+)
+
+model_belief = sa.Table(
+    "model_belief",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", sa.String, nullable=False),
+    sa.Column("known_from", Instant, nullable=False),
+    sa.Column("known_to", Instant),
+    sa.Column("is_active", sa.Boolean, nullable=False),
+    sa.Column("version", sa.String(32), sa.ForeignKey("version.digest"), nullable=False),
+    sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
+    sa.Column("held", Json, comment="what the gate holds back: field → what is served"),
+    sa.Index("ix_model_belief_model_id_known_from", "model_id", "known_from"),
+    sa.Index("one_open_model_belief", "model_id", unique=True, sqlite_where=sa.text("known_to IS NULL"),
+             postgresql_where=sa.text("known_to IS NULL")),
+    comment="What we stood by, when; append-only",
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+model_catalog = sa.Table(
+    "model_catalog",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("canonical_slug", sa.String, index=True),
+    sa.Column("name", sa.String),
+    sa.Column("author", sa.String, nullable=False, index=True, comment="who made it"),
+    sa.Column("family", sa.String, nullable=False, index=True),
+    sa.Column("variant", sa.String, comment="free, batch, thinking …; NULL for the base row"),
+    sa.Column("description", sa.Text),
+    sa.Column("created_at", Instant, comment="when OpenRouter added it"),
+    sa.Column("context_length", sa.BigInteger, comment="tokens"),
+    sa.Column("max_completion_tokens", sa.BigInteger, comment="tokens, at the top provider"),
+    sa.Column("input_modalities", Json, nullable=False),
+    sa.Column("output_modalities", Json, nullable=False),
+    sa.Column("supported_parameters", Json, nullable=False),
+    sa.Column("tokenizer", sa.String),
+    sa.Column("pricing_kind", sa.String, nullable=False, comment="fixed, free, dynamic, unknown"),
+    sa.Column("prompt_price", Exact, comment="USD per token, exact; NULL: not a known number"),
+    sa.Column("completion_price", Exact, comment="USD per token, exact; NULL: not a known number"),
+    sa.Column("prompt_price_per_million", sa.Double, comment="USD per million tokens, for sorting only"),
+    sa.Column("completion_price_per_million", sa.Double, comment="USD per million tokens, for sorting only"),
+    sa.Column("is_scheduled", sa.Boolean, nullable=False,
+              comment="prices depend on the time; the columns show those of the last run"),
+    sa.Column("pricing", JsonText, nullable=False, comment="as served, decimal strings in USD per unit"),
+    sa.Column("is_active", sa.Boolean, nullable=False, index=True),
+    sa.Column("first_seen_at", Instant, nullable=False),
+    sa.Column("last_seen_at", Instant, comment="of inactive ones; an active one was seen by the last applied run"),
+    sa.Column("deactivated_at", Instant),
+    sa.Column("expiration_date", sa.Date),
+    sa.Column("raw", JsonText, comment="the record as served; NULL for a bootstrap's facts"),
+    sa.Column("raw_digest", sa.String(32), comment="of the record's bytes"),
+    sa.Column("version", sa.String(32), sa.ForeignKey("version.digest"), nullable=False),
+    sa.Column("flags", Json, nullable=False, comment="what of the record is not understood"),
+    comment="The open beliefs, one row a model",
+)  # fmt: skip
+
+
+def database_clock(dialect: str, now: datetime) -> Any:
+    """The present for heartbeats: the server's clock on PostgreSQL, which all replicas share; ours on SQLite."""
+    return sa.func.clock_timestamp() if dialect == "postgresql" else sa.literal(now, Instant)

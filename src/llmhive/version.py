@@ -1,0 +1,3 @@
+"""The version, in a place everything may import."""
+
+VERSION = "0.1.0"
