@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
-from llmhive.catalog.model import from_document
+from llmhive.catalog.model import Model, from_document
 from llmhive.store.tables import model_catalog, version
 
 Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completion"]
@@ -129,12 +129,8 @@ def ids(connection: sa.Connection) -> list[tuple[str, bool]]:
     return [(row.id, row.is_active) for row in connection.execute(sa.select(_c.id, _c.is_active).order_by(_c.id))]
 
 
-def facts(connection: sa.Connection) -> list[dict[str, Any]]:
-    """The active models as rows for `bootstrap.make`."""
-    chosen = (
-        sa.select(model_catalog, version.c.document).join(version, version.c.digest == _c.version).where(_c.is_active)
-    )
-    return [
-        {**row, "top_context_length": from_document(row["document"]).top_context_length}
-        for row in connection.execute(chosen).mappings()
-    ]
+def active_models(connection: sa.Connection) -> list[Model]:
+    """The active models as values, by id."""
+    chosen = sa.select(version.c.document).join(model_catalog, _c.version == version.c.digest)
+    documents = connection.execute(chosen.where(_c.is_active).order_by(_c.id)).scalars()
+    return [from_document(document) for document in documents]

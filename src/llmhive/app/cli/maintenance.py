@@ -87,7 +87,7 @@ def make_bootstrap(
             last = captures.last_applied(connection, "all")
             if last is None:
                 raise UsageError("The catalog was never synced with all modalities. Run `llmhive sync` first.")
-            content = bootstrap.make(browse.facts(connection), last.fetched_at)
+            content = bootstrap.make(browse.active_models(connection), last.fetched_at)
     finally:
         database.close()
     file.write_bytes(content)

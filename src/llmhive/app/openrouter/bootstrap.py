@@ -15,7 +15,8 @@ import msgspec
 
 from llmhive.app.openrouter.decode import decode
 from llmhive.catalog.feed import Feed
-from llmhive.catalog.model import instant
+from llmhive.catalog.model import Model, instant
+from llmhive.catalog.pricing import Pricing, plain
 
 FILE = "bootstrap.json"
 #: What a row holds, in its order. `parameters` are positions in the table's own list of names.
@@ -64,26 +65,26 @@ def _record(fact: Mapping[str, Any], parameters: list[str]) -> dict[str, Any]:
     }
 
 
-def make(models: Iterable[Mapping[str, Any]], as_of: datetime) -> bytes:
-    """The table of facts, from the rows of active models (`browse.facts`); the same catalog gives the same bytes."""
-    ordered = sorted(models, key=lambda model: str(model["id"]))
-    parameters = sorted({name for model in ordered for name in model["supported_parameters"]})
+def make(models: Iterable[Model], as_of: datetime) -> bytes:
+    """The table of facts about models at an instant; the same models give the same bytes."""
+    ordered = sorted(models, key=lambda model: model.id)
+    parameters = sorted({name for model in ordered for name in model.supported_parameters})
     position = {name: index for index, name in enumerate(parameters)}
     rows = [
         (
-            model["id"],
-            model["canonical_slug"],
-            model["name"],
-            None if model["created_at"] is None else int(model["created_at"].timestamp()),
-            model["context_length"],
-            model["top_context_length"],
-            model["max_completion_tokens"],
-            " ".join(model["input_modalities"]),
-            " ".join(model["output_modalities"]),
-            model["tokenizer"],
-            [position[name] for name in model["supported_parameters"]],
-            None if model["expiration_date"] is None else model["expiration_date"].isoformat(),
-            model["pricing"],
+            model.id,
+            model.canonical_slug,
+            model.name,
+            None if model.created_at is None else int(model.created_at.timestamp()),
+            model.context_length,
+            model.top_context_length,
+            model.max_completion_tokens,
+            " ".join(model.input_modalities),
+            " ".join(model.output_modalities),
+            model.tokenizer,
+            [position[name] for name in model.supported_parameters],
+            None if model.expiration_date is None else model.expiration_date.isoformat(),
+            _pricing(model.pricing),
         )
         for model in ordered
     ]
@@ -91,3 +92,13 @@ def make(models: Iterable[Mapping[str, Any]], as_of: datetime) -> bytes:
     # a line a model, so that two tables can be compared by eye
     lines = ",\n".join(msgspec.json.encode(row).decode() for row in rows)
     return f'{head[:-1]},"rows":[\n{lines}\n]}}\n'.encode()
+
+
+def _pricing(pricing: Pricing) -> dict[str, Any]:
+    """A pricing in the shape OpenRouter serves."""
+    served: dict[str, Any] = {unit: plain(rate) for unit, rate in pricing.rates}
+    if pricing.overrides:
+        served["overrides"] = [
+            dict(entry.conditions) | {unit: plain(rate) for unit, rate in entry.rates} for entry in pricing.overrides
+        ]
+    return served

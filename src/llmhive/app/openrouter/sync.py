@@ -303,10 +303,16 @@ class Sync:
                 raise
         with self._database.read() as connection:
             ended = runs.get(connection, run_id)
-            is_empty = catalog.state(connection).source is None
-        if is_empty and ended.status in {"failed", "held"}:
-            ended = replace(ended, notes=(*ended.notes, self._load_bootstrap(ended.trigger)))
-        return ended
+            state = catalog.state(connection)
+        if ended.status not in {"failed", "held"}:
+            return ended
+        if state.source is None:
+            note = self._load_bootstrap(ended.trigger)
+        elif state.source == "bootstrap":
+            note = f"The catalog holds the bootstrap facts of {state.source_at:%Y-%m-%d}; they are not synced yet."
+        else:
+            note = "The last good catalog stays."
+        return replace(ended, notes=(*ended.notes, note))
 
     def _end_badly(self, run_id: int, status: Status, error: str) -> None:
         try:
