@@ -23,7 +23,7 @@ class Belief:
 
     version: Version
     is_active: bool
-    raw_digest: str | None  #: of the record last served; None for a bootstrap's facts
+    raw: bytes | None  #: the record last served; None for a bootstrap's facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,11 @@ class Plan:
     def is_empty(self) -> bool:
         """Whether applying it would write no row of the catalog."""
         return not (self.added or self.altered or self.reactivated or self.refreshed or self.deactivated)
+
+    @property
+    def news(self) -> tuple[Version, ...]:
+        """The contents that no belief holds yet."""
+        return tuple(record.version for record in (*self.added, *self.altered))
 
     def count(self, what: What) -> int:
         """How many models a kind of change concerns."""
@@ -116,15 +121,14 @@ def _compare(belief: Belief | None, record: Record, draft: _Draft) -> None:
         draft.added.append(record)
         draft.changes.append(Change(record.id, "added", after=record.model.name or record.id))
         return
-    # an unchanged record is the very object the catalog was read into
-    same = belief.version is record.version or belief.version.digest == record.version.digest
+    same = belief.version == record.version
     if not belief.is_active:
         draft.reactivated.append(record)
         draft.changes.append(Change(record.id, "reactivated", "is_active", before=False, after=True))
     if not same:
         draft.altered.append(record)
         draft.changes.extend(compare(belief.version.model, record.model))
-    elif belief.raw_digest != record.raw_digest:
+    elif belief.raw != record.raw:
         draft.refreshed.append(record)
 
 

@@ -16,8 +16,7 @@ class Record:
     """One listed model, as served and as understood."""
 
     version: Version
-    raw: bytes  #: its JSON as served; empty where the catalog holds these bytes already
-    raw_digest: str
+    raw: bytes  #: its JSON as served
     flags: tuple[str, ...] = ()  #: what we did not understand, e.g. ``unknown key: pricing.video``
 
     @property

@@ -82,24 +82,43 @@ class Model:
         return (prompt if prompt and prompt > 0 else None), (completion if completion and completion > 0 else None)
 
 
-@dataclass(frozen=True, slots=True)
 class Version:
-    """A model's content: the value, and its document with the document's digest."""
+    """A model's content: the value, and its document with the document's digest, made when they are first asked for."""
 
-    model: Model
-    digest: str
-    document: str
+    __slots__ = ("_digest", "_document", "model")
+
+    def __init__(self, model: Model, *, digest: str | None = None, document: str | None = None) -> None:
+        self.model = model
+        self._digest = digest
+        self._document = document
 
     @classmethod
-    def of(cls, model: Model) -> Version:
-        """The version a model value is."""
-        document = _DOCUMENTS.encode(to_document(model))
-        return cls(model, digest(document), document.decode())
+    def stored(cls, digest: str, document: str) -> Version:
+        """The version a stored document holds."""
+        return cls(from_document(document), digest=digest, document=document)
 
+    @property
+    def document(self) -> str:
+        """The model as JSON in normal form."""
+        if self._document is None:
+            self._document = _DOCUMENTS.encode(to_document(self.model)).decode()
+        return self._document
 
-def digest(content: bytes) -> str:
-    """The content address used for records and versions: SHA-256, first 32 hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()[:32]
+    @property
+    def digest(self) -> str:
+        """The document's content address: SHA-256, first 32 hexadecimal digits."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self.document.encode()).hexdigest()[:32]
+        return self._digest
+
+    def __eq__(self, other: object) -> bool:
+        """Equal content, equal version."""
+        if not isinstance(other, Version):
+            return NotImplemented
+        return self is other or self.model == other.model
+
+    def __hash__(self) -> int:
+        return hash(self.model)
 
 
 _PLAIN_FIELDS = (

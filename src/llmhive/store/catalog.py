@@ -15,11 +15,11 @@ import sqlalchemy as sa
 
 from llmhive.catalog.diff import Belief, Plan
 from llmhive.catalog.feed import Record
-from llmhive.catalog.model import Version, from_document
+from llmhive.catalog.model import Version
 from llmhive.catalog.pricing import per_million
-from llmhive.store.history import keep_versions
 from llmhive.store.tables import catalog_state, model_belief, model_catalog, version
 
+_WRITE_STATE = catalog_state.update().where(catalog_state.c.id == 1)
 _END_BELIEF = (
     model_belief.update()
     .where(model_belief.c.model_id == sa.bindparam("of"), model_belief.c.known_to.is_(None))
@@ -45,8 +45,8 @@ class Believed:
     """What we stand by now, and which records said so."""
 
     by_id: dict[str, Belief] = field(default_factory=dict)
-    #: digest of a record's bytes → what it said, where just that is believed: such a record need not be read again
-    known: dict[str, Record] = field(default_factory=dict)
+    #: a record's bytes → what they said, where just that is believed: such a record need not be read again
+    known: dict[bytes, Record] = field(default_factory=dict)
 
 
 def state(connection: sa.Connection) -> State:
@@ -63,7 +63,7 @@ def write_state(connection: sa.Connection, new: State) -> None:
         "source_at": new.source_at,
         "decoder": new.decoder,
     }
-    if not connection.execute(catalog_state.update().where(catalog_state.c.id == 1).values(**values)).rowcount:
+    if not connection.execute(_WRITE_STATE, values).rowcount:
         connection.execute(catalog_state.insert(), {"id": 1, **values})
 
 
@@ -81,17 +81,18 @@ def load(connection: sa.Connection, *, decoder: int) -> Believed:
         sa.select(
             model_catalog.c.id,
             model_catalog.c.is_active,
-            model_catalog.c.raw_digest,
+            model_catalog.c.raw,
             model_catalog.c.flags,
             version.c.digest,
             version.c.document,
         ).join(version, version.c.digest == model_catalog.c.version)
     )
     for row in rows:
-        content = Version(from_document(row.document), row.digest, row.document)
-        believed.by_id[row.id] = Belief(content, row.is_active, row.raw_digest)
-        if same_decoder and row.raw_digest is not None:
-            believed.known[row.raw_digest] = Record(content, b"", row.raw_digest, tuple(row.flags))
+        content = Version.stored(row.digest, row.document)
+        raw = None if row.raw is None else row.raw.encode()
+        believed.by_id[row.id] = Belief(content, row.is_active, raw)
+        if same_decoder and raw is not None:
+            believed.known[raw] = Record(content, raw, tuple(row.flags))
     return believed
 
 
@@ -111,15 +112,18 @@ def apply(
     `at` is when the feed was fetched, `last_seen_at` when the one before it was: what is gone now was seen then.
     """
     before = believed.by_id
-    beliefs = {
-        entry.id: Belief(entry.version, True, None if is_bootstrap else entry.raw_digest)
-        for entry in [*plan.refreshed, *plan.added, *plan.altered, *plan.reactivated]
-    } | {model_id: replace(before[model_id], is_active=False) for model_id in plan.deactivated}
+    beliefs = (
+        {entry.id: Belief(before[entry.id].version, True, entry.raw) for entry in plan.refreshed}
+        | {entry.id: replace(before[entry.id], is_active=True, raw=entry.raw) for entry in plan.reactivated}
+        | {entry.id: Belief(entry.version, True, None if is_bootstrap else entry.raw) for entry in plan.added}
+        | {entry.id: Belief(entry.version, True, entry.raw) for entry in plan.altered}
+        | {model_id: replace(before[model_id], is_active=False) for model_id in plan.deactivated}
+    )
     news = {
         model_id: belief
         for model_id, belief in beliefs.items()
         if model_id not in before
-        or (before[model_id].is_active, before[model_id].version.digest) != (belief.is_active, belief.version.digest)
+        or (before[model_id].is_active, before[model_id].version) != (belief.is_active, belief.version)
     }
     if news:
         _believe(connection, before, news, run_id, known_at)
@@ -140,7 +144,6 @@ def apply(
 def _believe(
     connection: sa.Connection, before: Mapping[str, Belief], news: Mapping[str, Belief], run_id: int, known_at: datetime
 ) -> None:
-    keep_versions(connection, (belief.version for belief in news.values()))
     if ended := [{"of": model_id, "at": known_at} for model_id in news if model_id in before]:
         connection.execute(_END_BELIEF, ended)
     begun = [
@@ -199,6 +202,5 @@ def _served_columns(entry: Record, at: datetime, is_bootstrap: bool = False) -> 
         "pricing": bytes(_PRICED.decode(entry.raw).pricing),
         # a bootstrap's facts are not a record that was served
         "raw": None if is_bootstrap else entry.raw,
-        "raw_digest": None if is_bootstrap else entry.raw_digest,
         "flags": entry.flags,
     }

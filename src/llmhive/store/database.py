@@ -36,6 +36,12 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.dialect: str = engine.dialect.name
+        if self.dialect == "sqlite":
+            self._reader = engine.execution_options(sqlite_begin="BEGIN")
+            self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+        else:
+            self._reader = engine.execution_options(isolation_level="REPEATABLE READ")
+            self._writer = engine.execution_options(isolation_level="READ COMMITTED")
 
     @property
     def label(self) -> str:
@@ -52,23 +58,19 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent view of one instant."""
-        with self._connection(sqlite_begin="BEGIN", isolation_level="REPEATABLE READ") as connection:
+        with self._begin(self._reader) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction: all of it or nothing."""
-        with self._connection(sqlite_begin="BEGIN IMMEDIATE", isolation_level="READ COMMITTED") as connection:
+        with self._begin(self._writer) as connection:
             yield connection
 
     @contextmanager
-    def _connection(self, *, sqlite_begin: str, isolation_level: str) -> Iterator[sa.Connection]:
-        if self.dialect == "sqlite":
-            options: dict[str, Any] = {"sqlite_begin": sqlite_begin}
-        else:
-            options = {"isolation_level": isolation_level}
+    def _begin(self, engine: sa.Engine) -> Iterator[sa.Connection]:
         try:
-            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            with engine.begin() as connection:
                 yield connection
         except sa.exc.OperationalError as error:
             raise DatabaseUnavailable(f"The database {self.label} cannot be used: {_first_line(error)}.") from error

@@ -12,12 +12,11 @@ from decimal import Decimal
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from llmhive.catalog.feed import Feed, covers
-from llmhive.catalog.model import Version, from_document
+from llmhive.catalog.model import Version
 from llmhive.catalog.pricing import Pricing
-from llmhive.store.tables import model_price, served_version, version
+from llmhive.store.tables import insert_new, model_price, served_version, version
 
 _END_VERSION = (
     served_version.update()
@@ -59,12 +58,7 @@ def load(connection: sa.Connection) -> Served:
         .join(version, version.c.digest == served_version.c.version)
         .where(served_version.c.valid_to.is_(None))
     )
-    return Served(
-        {
-            row.model_id: Listing(Version(from_document(row.document), row.digest, row.document), row.is_listed)
-            for row in rows
-        }
-    )
+    return Served({row.model_id: Listing(Version.stored(row.digest, row.document), row.is_listed) for row in rows})
 
 
 def record(
@@ -74,14 +68,13 @@ def record(
     news: dict[str, Listing] = {}
     for entry in feed.records:
         before = served.by_id.get(entry.id)
-        if before is None or not before.is_listed or before.version.digest != entry.version.digest:
+        if before is None or not before.is_listed or before.version != entry.version:
             news[entry.id] = Listing(entry.version, is_listed=True)
     for model_id in gone:
         before = served.by_id.get(model_id)
         if before is not None and before.is_listed and covers(feed.scope, before.version.model):
             news[model_id] = Listing(before.version, is_listed=False)
     if news:
-        keep_versions(connection, (listing.version for listing in news.values()))
         if ended := [{"of": model_id, "at": at} for model_id in news if model_id in served.by_id]:
             connection.execute(_END_VERSION, ended)
         connection.execute(
@@ -134,8 +127,9 @@ def price_rows(pricing: Pricing) -> Iterable[Offer]:
 
 
 def keep_versions(connection: sa.Connection, versions: Iterable[Version]) -> None:
-    """Store contents; one that is stored already stays."""
+    """Store contents, before a ledger names them; one that is stored already stays."""
     rows = {it.digest: it.document for it in versions}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(version).on_conflict_do_nothing()
+    if not rows:
+        return
+    insert = insert_new(connection.dialect.name, version)
     connection.execute(insert, [{"digest": digest, "document": document} for digest, document in rows.items()])

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -30,7 +29,7 @@ class Exact(TypeDecorator[Decimal]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """NUMERIC or TEXT."""
-        return dialect.type_descriptor(postgresql.NUMERIC() if dialect.name == "postgresql" else sa.Text())
+        return dialect.type_descriptor(sa.Numeric() if dialect.name == "postgresql" else sa.Text())
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
         """Write every digit."""
@@ -50,7 +49,7 @@ class Instant(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Timestamptz or TEXT."""
         is_pg = dialect.name == "postgresql"
-        return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True) if is_pg else sa.Text())
+        return dialect.type_descriptor(sa.DateTime(timezone=True) if is_pg else sa.Text())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Always UTC; an instant without a zone is a mistake."""
@@ -76,8 +75,12 @@ class Json(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """JSONB (written and read as text: see `database.connect`) or TEXT."""
-        is_pg = dialect.name == "postgresql"
-        return dialect.type_descriptor(postgresql.JSONB(none_as_null=True) if is_pg else sa.Text())
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(sa.Text())
+        # a twentieth of a second of imports that SQLite does without
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB(none_as_null=True))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """A value as JSON text."""
@@ -91,9 +94,14 @@ class Json(TypeDecorator[Any]):
 
 
 class JsonText(Json):
-    """JSON that is read as text, for values that are passed on or decoded elsewhere."""
+    """JSON kept and read as text, byte for byte (JSON, not JSONB, on PostgreSQL)."""
 
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """JSON or TEXT."""
+        is_pg = dialect.name == "postgresql"
+        return dialect.type_descriptor(sa.JSON(none_as_null=True) if is_pg else sa.Text())
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """The JSON text itself."""
@@ -102,6 +110,10 @@ class JsonText(Json):
 
 #: 64 bits and counted up on both: SQLite counts only INTEGER keys.
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+#: Of a partial index: its condition, which the migrations give the database (naming it to SQLAlchemy here would load
+#: both dialects at every start).
+WHERE = "where"
 
 metadata = sa.MetaData(
     naming_convention={
@@ -152,8 +164,7 @@ sync_run = sa.Table(
     sa.Column("notes", Json, comment="what a person should know of it: a list of lines"),
     sa.Column("plan", Json, comment="a list of {id, what, field, before, after}"),
     sa.Column("catalog_version", sa.BigInteger, comment="the catalog's version when it ended"),
-    sa.Index("one_running", "status", unique=True, sqlite_where=sa.text("status = 'running'"),
-             postgresql_where=sa.text("status = 'running'")),
+    sa.Index("one_running", "status", unique=True, info={WHERE: "status = 'running'"}),
     sa.Index("ix_sync_run_kind_status_started_at", "kind", "status", "started_at"),
     comment="Every run; the one that is running is the lock",
     sqlite_autoincrement=True,
@@ -222,8 +233,7 @@ served_version = sa.Table(
     sa.Column("version", sa.String(32), sa.ForeignKey("version.digest"), nullable=False,
               comment="what was listed, or was last"),
     sa.Index("ix_served_version_model_id_valid_from", "model_id", "valid_from", unique=True),
-    sa.Index("one_open_served_version", "model_id", unique=True, sqlite_where=sa.text("valid_to IS NULL"),
-             postgresql_where=sa.text("valid_to IS NULL")),
+    sa.Index("one_open_served_version", "model_id", unique=True, info={WHERE: "valid_to IS NULL"}),
     comment="What OpenRouter served, when; with its documents it is the view model_version",
     sqlite_autoincrement=True,
 )  # fmt: skip
@@ -263,8 +273,7 @@ model_belief = sa.Table(
     sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
     sa.Column("held", Json, comment="what the gate holds back: field → what is served"),
     sa.Index("ix_model_belief_model_id_known_from", "model_id", "known_from"),
-    sa.Index("one_open_model_belief", "model_id", unique=True, sqlite_where=sa.text("known_to IS NULL"),
-             postgresql_where=sa.text("known_to IS NULL")),
+    sa.Index("one_open_model_belief", "model_id", unique=True, info={WHERE: "known_to IS NULL"}),
     comment="What we stood by, when; append-only",
     sqlite_autoincrement=True,
 )  # fmt: skip
@@ -300,7 +309,6 @@ model_catalog = sa.Table(
     sa.Column("deactivated_at", Instant),
     sa.Column("expiration_date", sa.Date),
     sa.Column("raw", JsonText, comment="the record as served; NULL for a bootstrap's facts"),
-    sa.Column("raw_digest", sa.String(32), comment="of the record's bytes"),
     sa.Column("version", sa.String(32), sa.ForeignKey("version.digest"), nullable=False),
     sa.Column("flags", Json, nullable=False, comment="what of the record is not understood"),
     comment="The open beliefs, one row a model",
@@ -310,3 +318,12 @@ model_catalog = sa.Table(
 def database_clock(dialect: str, now: datetime) -> Any:
     """The present for heartbeats: the server's clock on PostgreSQL, which all replicas share; ours on SQLite."""
     return sa.func.clock_timestamp() if dialect == "postgresql" else sa.literal(now, Instant)
+
+
+def insert_new(dialect: str, table: sa.Table) -> sa.Insert:
+    """An insert that leaves alone what is there already."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    return insert(table).on_conflict_do_nothing()

@@ -1,21 +1,13 @@
 """The only door to OpenRouter: asks for the model list until there is one whole answer, or says why there is none.
 
-It returns bytes; what they mean is for `decode`. Sources: OpenRouter's API reference for `GET /models` and "Errors and
-debugging" for what a status means and which may be retried; RFC 9110 for conditional requests and `Retry-After`.
+It returns bytes; what they mean is for `decode`. How one request is sent is for `transport`. Sources: OpenRouter's API
+reference for `GET /models`, `/models/count` and `/key`; RFC 9110 for conditional requests.
 """
 
 from __future__ import annotations
 
 import contextlib
-import email.utils
-import itertools
-import logging
-import queue
 import random
-import re
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,28 +17,11 @@ from typing import Any, Self
 
 import httpx2
 import msgspec
-import tenacity
 
-from llmhive.errors import BadAnswer, LLMHiveError, Refused, SettingsError, Unreachable
-from llmhive.version import VERSION
+from llmhive.app.openrouter.transport import Again, Limits, Reply, Transport, http_date
+from llmhive.errors import BadAnswer, SettingsError
 
-_RETRIED = frozenset({408, 429})  # and every 5xx
-_MOST_SAID = 65_536  # bytes read of an error's body: enough for its message
-_PROGRESS_STEP = 65_536  # bytes
-_FIRST_MILLISECONDS = 1e11  # an epoch from here on counts milliseconds (in seconds it would be the year 5138)
-_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,9})?", re.ASCII)
-_NETWORK_ADVICE = "Check the network or proxy, or set OPENROUTER_BASE_URL."
-_ADVICE = {
-    400: "this program may be too old for the API: update it",
-    401: "the key in OPENROUTER_API_KEY is missing or invalid: check it at openrouter.ai/settings/keys, or unset it, "
-    "the model list needs no key",
-    402: "no credits left, or the key's limit is reached: see openrouter.ai/settings/credits, or unset "
-    "OPENROUTER_API_KEY, the model list needs no key",
-    403: "blocked: check the rights of the key in OPENROUTER_API_KEY, the region and the proxy",
-    404: "check OPENROUTER_BASE_URL",
-    407: "the proxy wants a user and password: check HTTPS_PROXY",
-    429: "too many requests: try again later",
-}
+__all__ = ["Answer", "Client", "Limits", "Pong"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +41,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how often we try; times in seconds."""
+class Pong:
+    """A sign of life."""
 
-    #: requests for one page, the first included
-    attempts: int = 5
-    #: before the second request; doubles from there, of which a random part is waited ("full jitter")
-    first_wait: float = 0.5
-    longest_wait: float = 60.0
-    connect: float = 10.0
-    #: silence in the middle of an answer
-    read: float = 30.0
-    #: a host that never sent a status line in this run is given up after this long, all tries together
-    patience: float = 15.0
-    #: bytes after decompression, all pages together
-    body: int = 64 * 1024 * 1024
-    pages: int = 100
-    #: further readings of a paged list that changed under us
-    restarts: int = 3
+    #: the server's clock, whole seconds; None if it does not tell
+    date: datetime | None
 
 
 def ignore(event: str, fields: Mapping[str, object]) -> None:
@@ -98,7 +60,8 @@ class Client:
     attempt, conditional), "Progress" (received, expected: bytes on the wire), "Received" (status, bytes, transferred,
     seconds, attempt), "Retrying" (reason, wait, attempt) and "Rate limited" (seconds, status, attempt).
 
-    Raises `SettingsError` for a base URL, key, proxy or certificate variable that cannot be used.
+    Raises `SettingsError` for a base URL, key, proxy or certificate variable that cannot be used; every request raises
+    `Unreachable`, `Refused` or `BadAnswer`.
     """
 
     def __init__(
@@ -115,29 +78,20 @@ class Client:
         limits: Limits = Limits(),
     ) -> None:
         base = _base(base_url)
-        self._key = (api_key or "").strip()
-        if not self._key.isascii() or not self._key.isprintable() or " " in self._key:
-            # Not left to the HTTP library, whose message would quote the header.
-            raise SettingsError(
-                "OPENROUTER_API_KEY holds characters a key cannot have: copy it again from openrouter.ai/settings/keys."
-            )
-        self._models = httpx2.URL(f"{str(base).rstrip('/')}/models?output_modalities=all")
-        self._host = base.host
-        self._deadline, self._monotonic, self._wall = deadline, monotonic, wall
-        self._sleep, self._random, self._on_event, self._limits = sleep, random, on_event, limits
-        self._first: float | None = None  # when the first request was sent
-        self._answered = False
-        headers = {"Accept": "application/json", "User-Agent": f"llmhive/{VERSION}"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            # HTTP/1.1: for one request at a time HTTP/2 gains nothing, and its header codec logs the key at DEBUG.
-            self._http = httpx2.Client(headers=headers)
-        except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
-            raise SettingsError(
-                "cannot set up the connection: check the proxy and certificate variables (HTTPS_PROXY, ALL_PROXY, "
-                f"SSL_CERT_FILE, SSL_CERT_DIR): {type(error).__name__}."
-            ) from None  # its text may quote a password
+        self._root = str(base).rstrip("/")
+        self._models = httpx2.URL(f"{self._root}/models?output_modalities=all")
+        self._limits = limits
+        self._transport = Transport(
+            base.host,
+            api_key=api_key,
+            deadline=deadline,
+            monotonic=monotonic,
+            wall=wall,
+            sleep=sleep,
+            random=random,
+            on_event=on_event,
+            limits=limits,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +101,17 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._transport.close()
+
+    def ping(self) -> Pong:
+        """Whether OpenRouter answers at all (source: `GET /models/count`; it needs no key, its body is not looked at)."""
+        return self._transport.get(
+            httpx2.URL(f"{self._root}/models/count"), lambda reply: Pong(http_date(reply.headers.get("date", ""))), {}
+        )
+
+    def key_expires_at(self) -> datetime | None:
+        """When the key expires, in UTC; None if it never does (source: `GET /key`)."""
+        return self._transport.get(httpx2.URL(f"{self._root}/key"), self._expiry, {})
 
     def models(self, *, etag: str | None = None, last_modified: str | None = None) -> Answer:
         """The list of all models, of all output modalities (source: `GET /models?output_modalities=all`).
@@ -155,8 +119,6 @@ class Client:
         `etag` and `last_modified` are those of an earlier answer; then the status may be 304. The body is JSON with a
         `data` list; a list served in pages comes joined as `{"data": […], "total_count": N, "links": {"next": null}}`,
         each record's bytes as served, without `total_count` if no page told it, and without validators.
-
-        Raises `Unreachable`, `Refused` or `BadAnswer`.
         """
         sent = {"If-None-Match": _plain(etag), "If-Modified-Since": _plain(last_modified)}
         conditions = {name: value for name, value in sent.items() if value}
@@ -171,284 +133,67 @@ class Client:
         raise BadAnswer(f"the list changed while it was being read ({1 + self._limits.restarts} times): try again.")
 
     def _pages(self, conditions: Mapping[str, str]) -> Iterator[_Page]:
-        url, seen, size = self._models, set[str](), 0
+        host, url, seen, size = self._transport.host, self._models, set[str](), 0
         while True:
-            page = self._get(url, {} if seen else conditions)
+            page = self._transport.get(url, lambda reply: self._page(reply, conditions), {} if seen else conditions)
             seen.add(str(url))
             size += len(page.answer.body)
             if size > self._limits.body:
-                raise self._too_long()
+                raise self._transport.too_long()
             yield page
             if page.next is None:
                 return
             try:
                 url = url.join(page.next).copy_with(fragment=None)
             except (httpx2.InvalidURL, ValueError):
-                raise BadAnswer(f"{self._host} links to a next page that is not a URL: try again later.") from None
+                raise BadAnswer(f"{host} links to a next page that is not a URL: try again later.") from None
             # The key must not follow a link to somewhere else.
             if url.userinfo or _origin(url) != _origin(self._models):
                 raise BadAnswer(
-                    f"{self._host} links to a next page elsewhere, at {self._clean(url.host)}: not followed. "
+                    f"{host} links to a next page elsewhere, at {self._transport.clean(url.host)}: not followed. "
                     "Check OPENROUTER_BASE_URL."
                 )
             if str(url) in seen:
-                raise BadAnswer(f"{self._host} links to a next page that was already read: try again later.")
+                raise BadAnswer(f"{host} links to a next page that was already read: try again later.")
             if len(seen) == self._limits.pages:
-                raise BadAnswer(f"{self._host} serves more than {self._limits.pages} pages: not read on.")
+                raise BadAnswer(f"{host} serves more than {self._limits.pages} pages: not read on.")
 
-    def _get(self, url: httpx2.URL, conditions: Mapping[str, str]) -> _Page:
-        tries = itertools.count(1)
-        retrying = tenacity.Retrying(
-            sleep=self._sleep,
-            stop=tenacity.stop_after_attempt(self._limits.attempts),
-            wait=self._wait,
-            retry=tenacity.retry_if_exception_type(_Again),
-            before_sleep=self._before_sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(lambda: self._once(url, conditions, next(tries)))
-        except _Again as again:
-            error = again.error
-        # Out here, so that it has no cause or context: the HTTP library's errors quote the server, which may have
-        # echoed the key, and a traceback would print them. What they know is in the message.
-        raise error
-
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        if (asked := _again(state).asked) is not None:
-            return asked[0]
-        step: float = self._limits.first_wait * 2.0 ** (state.attempt_number - 1)
-        return self._random.uniform(0.0, min(self._limits.longest_wait, step))
-
-    def _before_sleep(self, state: tenacity.RetryCallState) -> None:
-        again, wait = _again(state), state.upcoming_sleep
-        late = wait >= self._left()
-        if isinstance(again.error, Refused) and again.error.status == 429:
-            self._tell("Rate limited", seconds=round(wait, 3), status=429, attempt=state.attempt_number)
-        elif not late:
-            self._tell("Retrying", reason=again.reason, wait=round(wait, 3), attempt=state.attempt_number)
-        if late:  # fail now: a wait that outlasts our time only makes the failure late
-            if again.asked is not None:
-                text = f"OpenRouter asks to wait {wait:.0f} s ({again.asked[1]}), longer than what is left of "
-                text += f"SYNC_TIMEOUT_SECONDS; try again later ({again.reason})."
-            else:
-                whole = "SYNC_TIMEOUT_SECONDS" if self._patient() else f"{self._limits.patience:g} s without any answer"
-                text = f"{again.error} (The next try would wait {wait:.1f} s, longer than what is left of {whole}.)"
-            again.error.args = (text,)
-            raise again
-
-    def _once(self, url: httpx2.URL, conditions: Mapping[str, str], attempt: int) -> _Page:
-        """Send one request. Raises `_Again` if another try may help, anything else if not."""
-        started = self._monotonic()
-        if self._first is None:
-            self._first = started
-        if self._left() <= 0:
-            raise self._out_of_time()
-        shown = f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}"
-        self._tell("Requesting", url=shown, attempt=attempt, conditional=bool(conditions))
-        with self._send(url, conditions) as inbox:
-            try:
-                response = self._next(inbox)
-            except (httpx2.HTTPError, UnicodeError) as error:  # the latter from the lookup of a name that cannot be one
-                reason = self._reason(error)
-                raise _Again(Unreachable(f"cannot reach {self._host}: {reason}. {_NETWORK_ADVICE}"), reason) from error
-            assert isinstance(response, httpx2.Response)
-            self._answered = True
-            status, headers = response.status_code, response.headers
-            if status not in (200, 304):
-                raise self._refusal(response, inbox)
-            body, transferred = self._read(response, inbox)
-        seconds = round(self._monotonic() - started, 3)
-        self._tell(
-            "Received", status=status, bytes=len(body), transferred=transferred, seconds=seconds, attempt=attempt
-        )
-        etag, modified = _plain(headers.get("etag")), _plain(headers.get("last-modified"))
-        if status == 304:
-            if not conditions:
-                raise BadAnswer(f"{self._host} answered 304 (not modified) though nothing was asked about: try again.")
-            etag, modified = etag or conditions.get("If-None-Match"), modified or conditions.get("If-Modified-Since")
-            return _Page(Answer(304, b"", etag, modified, attempt, 1), [], None, None)
-        return self._open(Answer(200, body, etag, modified, attempt, 1), headers.get("content-type", ""))
-
-    @contextlib.contextmanager
-    def _send(self, url: httpx2.URL, conditions: Mapping[str, str]) -> Iterator[_Inbox]:
-        """Send a request in a thread of its own; the inbox gets the response's head, its chunks, then None or an error.
-
-        A thread, because no timeout of the HTTP library bounds a name lookup, a header that drips in byte by byte, or
-        compressed bytes that yield nothing yet. We stop listening on time; the thread ends with its socket.
-        """
-        inbox: _Inbox = queue.SimpleQueue()
-        unheard = threading.Event()
-        left = max(self._deadline - self._monotonic(), 0.001)
-        read = min(self._limits.read, left)
-        timeout = httpx2.Timeout(read, connect=min(self._limits.connect, left))
-
-        def fetch() -> None:
-            try:
-                with self._http.stream("GET", url, headers=conditions, timeout=timeout) as response:
-                    inbox.put(response)
-                    for chunk in response.iter_bytes():
-                        inbox.put((chunk, response.num_bytes_downloaded))
-                        if unheard.is_set():
-                            return
-                inbox.put(None)
-            except Exception as error:  # noqa: BLE001 (raised again by whoever listens)
-                inbox.put(error)
-
-        threading.Thread(target=fetch, name="openrouter", daemon=True).start()
-        try:
-            yield inbox
-        finally:
-            unheard.set()
-
-    def _next(self, inbox: _Inbox) -> httpx2.Response | tuple[bytes, int] | None:
-        if (left := self._left()) <= 0:
-            raise self._out_of_time()
-        try:
-            item = inbox.get(timeout=min(left, threading.TIMEOUT_MAX))
-        except queue.Empty:
-            raise self._out_of_time() from None
-        if isinstance(item, httpx2.TimeoutException) and self._left() <= 0:
-            raise self._out_of_time()
-        if isinstance(item, Exception):
-            raise item
-        return item
-
-    def _chunks(self, inbox: _Inbox) -> Iterator[tuple[bytes, int]]:
-        while isinstance(item := self._next(inbox), tuple):
-            yield item
-
-    def _read(self, response: httpx2.Response, inbox: _Inbox) -> tuple[bytes, int]:
-        """The body, and how many bytes it took on the wire."""
-        length = response.headers.get("content-length", "")
-        expected = int(length) if length.isascii() and length.isdigit() else None
-        body, received, told = bytearray(), 0, 0
-        try:
-            for chunk, received in self._chunks(inbox):
-                body += chunk
-                if len(body) > self._limits.body:
-                    raise self._too_long()
-                if received - told >= _PROGRESS_STEP:
-                    told = received
-                    self._tell("Progress", received=received, expected=expected)
-        except httpx2.TimeoutException as error:
-            reason = f"no data for {self._limits.read:g} s"
-            text = f"{self._host} fell silent in the middle of its answer ({reason}). {_NETWORK_ADVICE}"
-            raise _Again(Unreachable(text), reason) from error
-        except httpx2.HTTPError as error:
-            reason = f"cut short or damaged after {len(body)} bytes: {self._reason(error)}"
-            raise _Again(BadAnswer(f"the answer of {self._host} was {reason}; try again later."), reason) from error
-        return bytes(body), received
-
-    def _refusal(self, response: httpx2.Response, inbox: _Inbox) -> Exception:
-        """What an error status means: `_Again` for one that may pass, else `Refused`."""
-        status, headers = response.status_code, response.headers
-        body = bytearray()
-        with contextlib.suppress(httpx2.HTTPError, LLMHiveError):  # half a reason is better than losing the status
-            for chunk, _ in self._chunks(inbox):
-                body += chunk
-                if len(body) > _MOST_SAID:
-                    break
-        said, reason = self._said(bytes(body)), f"HTTP {status}"
-        quoted = f' It says: "{said}"' if said else ""
-        if 200 <= status < 300:
-            error = BadAnswer(f"{self._host} answered {status} instead of 200; try again later.{quoted}")
-            return _Again(error, reason)
-        if 300 <= status < 400:
-            to = self._clean(headers.get("location", "")) or "nowhere"
-            advice = f"it redirects to {to}, which is not followed: check OPENROUTER_BASE_URL"
-        else:
-            advice = _ADVICE.get(status) or ("it has trouble: try again later" if status >= 500 else "not retried")
-        refused = Refused(f"{self._host} answered {status}: {advice}.{quoted}", status)
-        if status in _RETRIED or status >= 500:
-            return _Again(refused, reason, _asked(headers, self._wall()))
-        return refused
-
-    def _open(self, answer: Answer, content_type: str) -> _Page:
+    def _page(self, reply: Reply, conditions: Mapping[str, str]) -> _Page:
         """Split the envelope. The records stay bytes: reading them is `decode`'s part."""
+        etag, modified = _plain(reply.headers.get("etag")), _plain(reply.headers.get("last-modified"))
+        if reply.status == 304:
+            etag, modified = etag or conditions.get("If-None-Match"), modified or conditions.get("If-Modified-Since")
+            return _Page(Answer(304, b"", etag, modified, reply.attempts, 1), [], None, None)
         try:
-            envelope = _ENVELOPE.decode(answer.body)
+            envelope = _ENVELOPE.decode(reply.body)
         except (ValueError, RecursionError) as error:
-            html = "html" in content_type.lower() or answer.body.lstrip()[:1] == b"<"
-            what = "an HTML page" if html else self._clean(f"no readable JSON list ({error})")
-            raise self._not_a_list(what) from error
+            raise self._instead_of("the model list", reply, f"no readable JSON list ({error})") from error
         if (error_part := _lenient(envelope.error)) is not None:
-            raise self._not_a_list(f"an error: {self._said(answer.body) or self._clean(str(error_part))}")
+            raise self._instead_of("the model list", reply, f"an error: {error_part}")
         if envelope.data is None:
-            raise self._not_a_list("JSON without a data list")
+            raise self._instead_of("the model list", reply, "JSON without a data list")
         links, total = _lenient(envelope.links), _lenient(envelope.total_count)
         link = links.get("next") if isinstance(links, dict) else None
         link = link if isinstance(link, str) and link else None
+        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1)
         return _Page(answer, envelope.data, total if type(total) is int else None, link)
 
-    def _not_a_list(self, what: str) -> _Again:
-        text = f"{self._host} answered 200, but instead of the model list with {what}; try again later."
-        return _Again(BadAnswer(text), what)
+    def _expiry(self, reply: Reply) -> datetime | None:
+        try:
+            text = _KEY.decode(reply.body).data.expires_at
+            at = None if text is None else datetime.fromisoformat(text)
+            return at and (at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC))
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise self._instead_of("what it knows of the key", reply, f"no readable JSON of it ({error})") from error
 
-    def _left(self) -> float:
-        """Seconds until we give up: the run's deadline, or sooner for a host that never answered."""
-        end = self._deadline if self._patient() else (self._first or 0.0) + self._limits.patience
-        return end - self._monotonic()
-
-    def _patient(self) -> bool:
-        """Whether it is the deadline that bounds us, not the patience with a silent host."""
-        return self._answered or self._first is None or self._first + self._limits.patience >= self._deadline
-
-    def _out_of_time(self) -> Unreachable:
-        if self._patient():
-            text = (
-                f"{self._host} gave no whole answer before SYNC_TIMEOUT_SECONDS ran out: try again later, or raise it."
-            )
-        else:
-            text = f"cannot reach {self._host}: no answer within {self._limits.patience:g} s. {_NETWORK_ADVICE}"
-        return Unreachable(text)
-
-    def _too_long(self) -> BadAnswer:
-        most = self._limits.body
-        return BadAnswer(f"{self._host} sent more than {most} bytes: not read on. Check OPENROUTER_BASE_URL.")
-
-    def _reason(self, error: Exception) -> str:
-        for cause in _causes(error):
-            for kind, text in _REASONS:
-                if isinstance(cause, kind):
-                    return text
-        return self._clean(str(error)).rstrip(".") or type(error).__name__
-
-    def _said(self, body: bytes) -> str:
-        """OpenRouter's own words in an error body, or ""."""
-        document = _lenient(body)
-        error = document.get("error") if isinstance(document, dict) else None
-        message = error.get("message") if isinstance(error, dict) else error
-        return self._clean(message) if isinstance(message, str) else ""
-
-    def _clean(self, text: str) -> str:
-        """Foreign text made fit for a log line: one short line without the key, should they echo it."""
-        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        if self._key:
-            text = text.replace(self._key, "[key]")
-        return text[:200]
-
-    def _tell(self, event: str, **fields: object) -> None:
-        self._on_event(event, {k: self._clean(v) if isinstance(v, str) else v for k, v in fields.items()})
-
-
-for _name in ("httpx2", "httpcore2"):
-    if (
-        logging.getLogger(_name).level == logging.NOTSET
-    ):  # they log each response's head, in which the key may be echoed
-        logging.getLogger(_name).setLevel(logging.WARNING)
-
-_Inbox = queue.SimpleQueue[httpx2.Response | tuple[bytes, int] | Exception | None]
-
-_REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (socket.gaierror, "name resolution failed"),
-    (ssl.SSLCertVerificationError, "its certificate is not trusted (see SSL_CERT_FILE)"),
-    (ssl.SSLError, "it does not speak TLS as we do"),
-    (ConnectionRefusedError, "connection refused"),
-    (ConnectionResetError, "connection reset"),
-    (httpx2.ConnectTimeout, "connecting took too long"),
-    (httpx2.TimeoutException, "no answer in time"),
-)
+    def _instead_of(self, wanted: str, reply: Reply, what: str) -> Again:
+        if said := self._transport.said(reply.body):
+            what = f"an error: {said}"
+        elif "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<":
+            what = "an HTML page"
+        what = self._transport.clean(what)
+        text = f"{self._transport.host} answered 200, but instead of {wanted} with {what}; try again later."
+        return Again(BadAnswer(text), what)
 
 
 class _Envelope(msgspec.Struct):
@@ -463,8 +208,17 @@ class _Record(msgspec.Struct):
     id: Any = None
 
 
+class _KeyFacts(msgspec.Struct):
+    expires_at: str | None = None
+
+
+class _KeyEnvelope(msgspec.Struct):
+    data: _KeyFacts
+
+
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _RECORD = msgspec.json.Decoder(_Record)
+_KEY = msgspec.json.Decoder(_KeyEnvelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,20 +227,6 @@ class _Page:
     records: list[msgspec.Raw]
     total: int | None
     next: str | None
-
-
-class _Again(Exception):
-    """Another try may help; `error` is what to raise when none is left, `asked` the seconds and who asked for them."""
-
-    def __init__(self, error: LLMHiveError, reason: str, asked: tuple[float, str] | None = None) -> None:
-        super().__init__(reason)
-        self.error, self.reason, self.asked = error, reason, asked
-
-
-def _again(state: tenacity.RetryCallState) -> _Again:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _Again)
-    return error
 
 
 def _base(text: str) -> httpx2.URL:
@@ -505,41 +245,15 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port  # the port is None where it is the scheme's own
 
 
-def _asked(headers: httpx2.Headers, now: datetime) -> tuple[float, str] | None:
-    """The wait the server asks for in seconds, and in which header; None if it asks for none we understand."""
-    text = headers.get("retry-after", "").strip()
-    if _NUMBER.fullmatch(text):
-        return max(0.0, float(text)), "Retry-After"
-    with contextlib.suppress(ValueError, OverflowError):
-        at = email.utils.parsedate_to_datetime(text)
-        # "-0000" parses to a naive time, which is in UTC all the same
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        return max(0.0, (at - now).total_seconds()), "Retry-After"
-    text = headers.get("x-ratelimit-reset", "").strip()
-    if _NUMBER.fullmatch(text):
-        epoch = float(text)
-        epoch = epoch / 1000 if epoch >= _FIRST_MILLISECONDS else epoch
-        return max(0.0, epoch - now.timestamp()), "X-RateLimit-Reset"
-    return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The innermost first: it knows best what went wrong."""
-    if error is not None:
-        yield from _causes(error.__cause__ or error.__context__)
-        yield error
-
-
 def _plain(text: str | None) -> str | None:
     """A validator that can be sent back; anything else is none."""
     return text if text and text.isascii() and text.isprintable() else None
 
 
-def _lenient(raw: bytes | msgspec.Raw) -> Any:
-    try:
+def _lenient(raw: msgspec.Raw) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
         return msgspec.json.decode(raw)
-    except (ValueError, RecursionError):
-        return None
+    return None
 
 
 def _agree(pages: list[_Page]) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from llmhive.catalog.feed import Feed, Record, Scope, Unreadable
-from llmhive.catalog.model import Model, Number, Reasoning, Version, digest
+from llmhive.catalog.model import Model, Number, Reasoning, Version
 from llmhive.catalog.pricing import CONDITIONS, UNITS, ConditionValue, Override, Pricing
 from llmhive.errors import BadAnswer
 
@@ -135,28 +135,29 @@ class _Quarantined(Exception):
     """This record cannot be read; the text says why."""
 
 
-def decode(body: bytes, scope: Scope, known: Mapping[str, Record] | None = None) -> Feed:
+def decode(body: bytes, scope: Scope, known: Mapping[bytes, Record] | None = None) -> Feed:
     """Read one body of ``GET /models``.
 
-    `known` maps the digests of records read before to what they said; such records are not read again.
-    Raises `BadAnswer` when the body as a whole cannot be read.
+    `known` maps the bytes of records read before to what they said; only other bytes are read. Raises `BadAnswer` when
+    the body as a whole cannot be read.
     """
     envelope = _open(body)
     known = known or {}
     records: dict[str, Record] = {}
     unreadable: list[Unreadable] = []
-    for position, raw in enumerate(envelope.data):
-        content = bytes(raw)
-        content_digest = digest(content)
-        record = known.get(content_digest)
+    for position, raw in enumerate(map(bytes, envelope.data)):
+        record = known.get(raw)
         if record is None:
             try:
-                record = _record(content, content_digest)
+                record = _record(raw)
             except _Quarantined as why:
-                unreadable.append(Unreadable(position, _id_of(content), str(why)))
+                unreadable.append(Unreadable(position, _id_of(raw), str(why)))
                 continue
-        if records.setdefault(record.id, record) is not record or (len(records) + len(unreadable) <= position):
-            unreadable.append(Unreadable(position, record.id, "listed twice; the first record counts"))
+        model_id = record.version.model.id
+        if model_id in records:
+            unreadable.append(Unreadable(position, model_id, "listed twice; the first record counts"))
+        else:
+            records[model_id] = record
     return Feed(
         scope=scope,
         records=tuple(records.values()),
@@ -203,7 +204,7 @@ def _id_of(raw: bytes) -> str | None:
     return model_id if isinstance(model_id, str) and _ID.fullmatch(model_id) else None
 
 
-def _record(raw: bytes, raw_digest: str) -> Record:
+def _record(raw: bytes) -> Record:
     if b"\\u0000" in raw:
         raise _Quarantined("it contains a NUL character, which no database keeps")
     try:
@@ -216,7 +217,7 @@ def _record(raw: bytes, raw_digest: str) -> Record:
         raise _Quarantined(f"it is {_type_name(record)}, not an object")
     flags: list[str] = []
     model = _model(record, flags)
-    return Record(Version.of(model), raw, raw_digest, tuple(flags))
+    return Record(Version(model), raw, tuple(flags))
 
 
 def _model(record: dict[str, Any], flags: list[str]) -> Model:

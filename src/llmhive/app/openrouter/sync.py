@@ -121,6 +121,7 @@ class Pipeline:
             self._bodies.keep(connection, capture, content, run_id, "applied")
             if capture.scope in self._waiting:
                 captures.supersede_held(connection, capture.scope)
+            history.keep_versions(connection, plan.news)
             listings = history.record(connection, self._served, plan.feed, capture.fetched_at, plan.deactivated)
             beliefs = catalog.apply(
                 connection,
@@ -184,11 +185,12 @@ class Pipeline:
         known = self._believed.known
         for model_id in beliefs:
             before = self._believed.by_id.get(model_id)
-            if before is not None and before.raw_digest is not None:
-                known.pop(before.raw_digest, None)
+            if before is not None and before.raw is not None:
+                known.pop(before.raw, None)
         self._believed.by_id.update(beliefs)
         for record in (*plan.added, *plan.altered, *plan.refreshed, *plan.reactivated):
-            known[record.raw_digest] = record
+            # one object for one version, so that comparing it is comparing identity
+            known[record.raw] = replace(record, version=beliefs[record.id].version)
         self._served.by_id.update(listings)
         self._state = state
         self._last[capture.scope] = capture
@@ -503,6 +505,7 @@ def notes(plan: Plan) -> list[str]:
 def apply_bootstrap(connection: Any, feed: Feed, as_of: datetime, *, run_id: int, now: datetime) -> None:
     """Believe a bootstrap's facts, in a catalog that is empty: belief only, no capture and no served version."""
     plan = diff({}, feed)
+    history.keep_versions(connection, plan.news)
     catalog.apply(
         connection, plan, catalog.Believed(), run_id=run_id, at=as_of, known_at=now, last_seen_at=None,
         is_bootstrap=True,

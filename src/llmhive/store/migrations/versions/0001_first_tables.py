@@ -213,7 +213,6 @@ def upgrade() -> None:
         sa.Column(
             "raw", tables.JsonText(), nullable=True, comment="the record as served; NULL for a bootstrap's facts"
         ),
-        sa.Column("raw_digest", sa.String(length=32), nullable=True, comment="of the record's bytes"),
         sa.Column("version", sa.String(length=32), nullable=False),
         sa.Column("flags", tables.Json(), nullable=False, comment="what of the record is not understood"),
         sa.ForeignKeyConstraint(["version"], ["version.digest"], name=op.f("fk_model_catalog_version")),

@@ -1,0 +1,286 @@
+"""Measures what docs/performance.md promises: ``python -m tests.benchmarks [NAME …]``.
+
+Every figure is a ratio against a floor measured in the same run, side by side, so that it holds on any machine. Ends
+with 1 if a ratio is over its limit. Needs the captures in ../shared/data and skips, saying so, without them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import orjson
+
+from llmhive.app.openrouter.client import Client
+from llmhive.app.openrouter.sync import Pipeline, Policy, Sync
+from llmhive.catalog.gate import Limits
+from llmhive.catalog.run import Run
+from llmhive.store import runs
+from llmhive.store.captures import Capture
+from llmhive.store.database import Database, connect
+from tests.support import ROOT, captures
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured ratio; times in seconds."""
+
+    name: str
+    ours: float
+    floor: float
+    limit: float
+    floor_is: str
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor."""
+        return self.ours / self.floor
+
+
+class _Lent:
+    """A warm client that outlives the sync it is lent to."""
+
+    def __init__(self, client: Client) -> None:
+        self.models = client.models
+
+    def close(self) -> None:
+        """Stay open."""
+
+
+def silent(_event: str, /, **_facts: object) -> None:
+    """Say nothing."""
+
+
+def clock() -> Callable[[], datetime]:
+    """An hour passes between two looks at it, so that every sync is due and nothing sleeps."""
+    ticks = iter(range(1_000_000_000))
+    return lambda: START + timedelta(seconds=next(ticks) / 1000)
+
+
+@contextmanager
+def serving(body: bytes, folder: Path) -> Iterator[str]:
+    """The body behind a real server in a process of its own; yields its base URL."""
+    file = folder / "served.json"
+    file.write_bytes(body)
+    server = subprocess.Popen([sys.executable, "-m", "tests.fake_openrouter", str(file)], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().decode().strip().partition("=")[2]
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def sync_over(database: Database, base_url: str, client: Client) -> Sync:
+    """A sync as the command makes it, but with a warm client."""
+    policy = Policy(source=base_url, interval=timedelta(0), stale_after=timedelta(seconds=30), limits=Limits())
+    return Sync(
+        database, policy, lambda: _Lent(client), owner="benchmark", now=clock(), sleep=time.sleep, tell=silent
+    )  # fmt: skip
+
+
+def open_client(base_url: str) -> Client:
+    """A client with time enough for all rounds."""
+    deadline = time.monotonic() + 600
+    return Client(base_url, deadline=deadline, wall=lambda: START, random=random.Random(1))
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that a piece of work takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def newest_body() -> bytes:
+    """A whole list of about 421 models."""
+    bodies = [body for _, body in captures("all-modalities-daily")]
+    return min(bodies, key=lambda body: abs(len(orjson.loads(body)["data"]) - 421))
+
+
+def unchanged(folder: Path) -> Figure:
+    """A sync that finds nothing new, against downloading and hashing the body; both over a warm connection."""
+    body = orjson.dumps(orjson.loads(newest_body()))
+    database = connect(f"sqlite:///{folder / 'unchanged.db'}")
+    database.migrate()
+    ours, floor = [], []
+    with serving(body, folder) as base_url, httpx2.Client() as plain, open_client(base_url) as client:
+        url = f"{base_url}/models?output_modalities=all"
+        sync = sync_over(database, base_url, client)
+        assert sync.run(trigger="benchmark").status == "completed"
+        for _ in range(60):
+            floor.append(timed(lambda: hashlib.sha256(plain.get(url).content).hexdigest()))
+            ended: list[Run] = []
+            ours.append(timed(lambda ended=ended: ended.append(sync.run(trigger="benchmark"))))  # type: ignore[misc]
+            assert ended[0].status == "unchanged"
+    database.close()
+    return Figure("unchanged sync", statistics.median(ours), statistics.median(floor), 2.0, "download and hash")
+
+
+def first(folder: Path) -> Figure:
+    """A first sync of about 421 models, against download, parse and one bulk insert of the same rows."""
+    body = orjson.dumps(orjson.loads(newest_body()))
+    empty = folder / "empty.db"
+    made = connect(f"sqlite:///{empty}")
+    made.migrate()
+    made.close()
+    ours, floor = [], []
+    with serving(body, folder) as base_url, httpx2.Client() as plain, open_client(base_url) as client:
+        url = f"{base_url}/models?output_modalities=all"
+        for round_ in range(12):
+            filled = folder / f"first-{round_}.db"
+            shutil.copy(empty, filled)
+            database = connect(f"sqlite:///{filled}")
+            with database.read():
+                pass
+            sync = sync_over(database, base_url, client)
+            ours.append(timed(lambda sync=sync: sync.run(trigger="benchmark")))  # type: ignore[misc]
+            database.close()
+            tables = rows_of(filled)
+            bulk = folder / f"bulk-{round_}.db"
+            shutil.copy(empty, bulk)
+            connection = sqlite3.connect(bulk, isolation_level=None)
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+            def insert(
+                connection: sqlite3.Connection = connection, tables: dict[str, list[tuple[object, ...]]] = tables
+            ) -> None:
+                orjson.loads(plain.get(url).content)
+                connection.execute("BEGIN")
+                for table, rows in tables.items():
+                    marks = ", ".join("?" * len(rows[0]))
+                    connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+                connection.execute("COMMIT")
+
+            floor.append(timed(insert))
+            connection.close()
+    return Figure(
+        "first sync", statistics.median(ours[2:]), statistics.median(floor[2:]), 5.0, "download, parse, insert"
+    )
+
+
+def rows_of(file: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, to insert them again."""
+    connection = sqlite3.connect(file)
+    names = [
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if not name.startswith(("sqlite_", "alembic_"))
+    ]
+    # parents before children, since the foreign keys are checked
+    found = {name: list(connection.execute(f"SELECT * FROM {name}")) for name in sorted(names)}
+    connection.close()
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def history(folder: Path) -> Figure:
+    """The two years of captures through the pipeline, a commit each, against just parsing them."""
+    taken = list(captures("history-12h"))
+    database = connect(f"sqlite:///{folder / 'history.db'}")
+    database.migrate()
+    ours, floor = [], []
+    with database.write() as connection:
+        claimed = runs.claim(
+            connection, "backfill", trigger="benchmark", owner="benchmark", now=START, interval=None
+        )  # fmt: skip
+    assert isinstance(claimed, runs.Claimed)
+    pipeline = Pipeline(database, Limits())
+    for at, body in taken:
+        # in turn, so that a noisy neighbour slows both
+        floor.append(timed(lambda body=body: orjson.loads(body)))  # type: ignore[misc]
+
+        def take(at: datetime = at, body: bytes = body) -> None:
+            capture = Capture(at, "benchmark", "text", hashlib.sha256(body).hexdigest())
+            pipeline.take(capture, body, run_id=claimed.run_id, known_at=lambda: at, ends_run=False)
+
+        ours.append(timed(take))
+    database.close()
+    size = (folder / "history.db").stat().st_size
+    print(
+        f"  {len(taken)} captures, {sum(len(b) for _, b in taken) / 1e6:.0f} MB; the database takes {size / 1e6:.1f} MB"
+    )
+    return Figure("two years of captures", sum(ours), sum(floor), 6.0, "parse with orjson")
+
+
+def start(folder: Path) -> Figure:
+    """The slower of ``llmhive --help`` and ``llmhive status``, against importing SQLAlchemy."""
+    environment = os.environ | {"DATABASE_URL": f"sqlite:///{folder / 'unchanged.db'}", "LLMHIVE_ENV": ""}
+    command = [sys.executable, "-m", "llmhive"]
+
+    def run(*words: str) -> float:
+        return timed(
+            lambda: subprocess.run(words, env=environment, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        )  # fmt: skip
+
+    help_, status, floor = [], [], []
+    for _ in range(9):
+        floor.append(run(sys.executable, "-c", "import sqlalchemy"))
+        help_.append(run(*command, "--help"))
+        status.append(run(*command, "status"))
+    slower = max(statistics.median(help_), statistics.median(status))
+    return Figure("start of --help and status", slower, statistics.median(floor), 2.5, "import sqlalchemy")
+
+
+def memory(folder: Path) -> Figure:
+    """The peak memory of one first sync of 450 models, in bytes, against 150 MB."""
+    body = newest_body()
+    with serving(body, folder) as base_url:
+        environment = os.environ | {
+            "DATABASE_URL": f"sqlite:///{folder / 'memory.db'}", "OPENROUTER_BASE_URL": base_url,
+        }  # fmt: skip
+        # VmHWM, since the peak of getrusage begins with that of the process that forked
+        program = "import atexit, pathlib, re, runpy, sys\n"
+        program += (
+            "peak = lambda: re.search('VmHWM:\\\\s+([0-9]+)', pathlib.Path('/proc/self/status').read_text())[1]\n"
+        )
+        program += "atexit.register(lambda: sys.stderr.write('\\n' + peak()))\n"
+        program += "sys.argv = ['llmhive', 'sync', '--json']\n"
+        program += "runpy.run_module('llmhive', run_name='__main__')\n"
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=folder, check=True, capture_output=True, text=True
+        )
+    kibibytes = int(done.stderr.strip().splitlines()[-1])
+    return Figure("memory of one sync", kibibytes * 1024 / 1e6, 150.0, 1.0, "150 MB")
+
+
+BENCHMARKS = {"unchanged": unchanged, "first": first, "history": history, "start": start, "memory": memory}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all; returns the exit code."""
+    if not (ROOT.parent / "shared").is_dir():
+        print("Skipped: ../shared/data, with the captures to measure with, is not here.")
+        return 0
+    figures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names or BENCHMARKS:
+            figures.append(figure := BENCHMARKS[name](Path(folder)))
+            unit = "MB" if name == "memory" else "s"
+            print(
+                f"{figure.name:<28} {figure.ours:>9.4g} {unit:<2} = {figure.ratio:>5.2f} × {figure.floor_is} "
+                f"({figure.floor:.4g} {unit}); limit {figure.limit:g} ×",
+                flush=True,
+            )
+    over = [figure.name for figure in figures if figure.ratio > figure.limit]
+    print(f"Over the limit: {', '.join(over)}" if over else "All within their limits.")
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

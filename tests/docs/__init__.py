@@ -1,0 +1,1 @@
+"""The documentation: its generated parts, and the tests that keep all of it true."""

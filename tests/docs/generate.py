@@ -1,0 +1,161 @@
+"""Write the generated parts of the docs anew: ``python -m tests.docs.generate``.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; `PARTS` says what belongs there. The
+same source gives the same text.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import typer
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+
+from llmhive.app.cli.main import app
+from llmhive.app.settings import TABLE, Setting
+from llmhive.store.tables import MODEL_VERSION, metadata
+
+ROOT = Path(__file__).parents[2]
+_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: What an empty default stands for.
+_DEFAULTS = {"DATABASE_URL": "SQLite in the user data directory"}
+_DIALECTS: tuple[Dialect, ...] = (sqlite.dialect(), postgresql.dialect())
+
+
+def files() -> list[Path]:
+    """Every page of the documentation."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def renewed(text: str) -> str:
+    """A page with its generated parts as they must be; raises `KeyError` for an unknown part."""
+    return _PART.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}", text)
+
+
+def settings() -> str:
+    """The settings, from the table that feeds the code."""
+    return _table(("variable", "default", "meaning"), ((f"`{it.variable}`", _default(it), _meaning(it)) for it in TABLE))
+
+
+def _default(setting: Setting) -> str:
+    return f"`{setting.default}`" if setting.default else _DEFAULTS.get(setting.variable, "none")
+
+
+def _meaning(setting: Setting) -> str:
+    return setting.help + (" (secret: never printed)" if setting.is_secret else "")
+
+
+def commands() -> str:
+    """Every command with its arguments and options, from the command line itself."""
+    return "\n".join(_command(name, command) for name, command in command_table().items())
+
+
+def command_table() -> dict[str, Any]:
+    """Name → command, in the order of ``llmhive --help``."""
+    # typer's own copy of click has no public types
+    group: Any = typer.main.get_command(app)
+    return dict(group.commands)
+
+
+def _command(name: str, command: Any) -> str:
+    lines = [f"#### `llmhive {name}`", ""]
+    if command.hidden:
+        lines += ["Not listed by `llmhive --help`.", ""]
+    for paragraph in (command.help or "").split("\n\n"):
+        lines += [" ".join(paragraph.split()), ""]
+    rows = [(_spelling(it), _help_of(it), _default_of(it)) for it in command.params if it.name != "help"]
+    return "\n".join([*lines, _table(("argument or option", "meaning", "default"), rows)]) if rows else "\n".join(lines)
+
+
+def _spelling(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        name = parameter.metavar or parameter.name.upper()
+        return f"`{name}`" if parameter.required else f"`[{name}]`"
+    words = ", ".join(f"`{word}`" for word in sorted(parameter.opts, key=len, reverse=True))
+    return words if parameter.is_flag else f"{words} VALUE"
+
+
+def _help_of(parameter: Any) -> str:
+    return " ".join((parameter.help or "").split())
+
+
+def _default_of(parameter: Any) -> str:
+    default = parameter.default
+    is_none = default is None or default is False or not isinstance(default, str | int | float)
+    return "" if is_none or parameter.required else f"`{default}`"
+
+
+def tables() -> str:
+    """Every table: columns, types on both databases, indexes."""
+    return "\n".join(_describe(table) for table in sorted(metadata.tables.values(), key=lambda it: it.name))
+
+
+def _describe(table: sa.Table) -> str:
+    rows = ((f"`{column.name}`", *_types(column), _column(column)) for column in table.columns)
+    lines = [f"### {table.name}", "", f"{table.comment}.", ""]
+    lines += [_table(("column", "SQLite", "PostgreSQL", "meaning"), rows)]
+    if found := list(_indexes(table)):
+        lines += ["Indexes:", "", *(f"* {line}" for line in found), ""]
+    return "\n".join(lines)
+
+
+def _types(column: sa.Column[Any]) -> tuple[str, str]:
+    on_sqlite, on_postgresql = (column.type.compile(dialect=dialect) for dialect in _DIALECTS)
+    return on_sqlite, on_postgresql
+
+
+def _column(column: sa.Column[Any]) -> str:
+    words = ["key"] if column.primary_key else []
+    words += [f"→ `{key.target_fullname}`" for key in sorted(column.foreign_keys, key=lambda it: it.target_fullname)]
+    if column.comment:
+        words.append(column.comment)
+    if column.nullable and "NULL" not in (column.comment or ""):
+        words.append("may be NULL")
+    return "; ".join(words)
+
+
+def _indexes(table: sa.Table) -> Iterator[str]:
+    for constraint in sorted(table.constraints, key=lambda it: str(it.name)):
+        if isinstance(constraint, sa.UniqueConstraint):
+            yield f"unique: {_names(constraint.columns)}"
+    for index in sorted(table.indexes, key=lambda it: str(it.name)):
+        where = index.dialect_options["sqlite"]["where"]
+        kind = "unique: " if index.unique else ""
+        yield f"{kind}{_names(index.columns)}{'' if where is None else f', of rows with `{where}`'} (`{index.name}`)"
+
+
+def _names(columns: Iterable[sa.Column[Any]]) -> str:
+    return ", ".join(f"`{column.name}`" for column in columns)
+
+
+def view() -> str:
+    """The view `model_version`."""
+    return f"```sql\n{MODEL_VERSION.strip()};\n```\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (head, *rows))
+    first, *rest = lines
+    return "\n".join([first, f"|{'---|' * len(head)}", *rest, ""])
+
+
+PARTS: dict[str, Callable[[], str]] = {"settings": settings, "commands": commands, "tables": tables, "view": view}
+
+
+def main() -> None:
+    """Rewrite what differs, and say which pages did."""
+    for path in files():
+        text = path.read_text(encoding="utf-8")
+        if (new := renewed(text)) != text:
+            path.write_text(new, encoding="utf-8")
+            sys.stdout.write(f"Rewrote {path.relative_to(ROOT)}.\n")
+
+
+if __name__ == "__main__":
+    main()
