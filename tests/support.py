@@ -228,20 +228,24 @@ def schema(url: str) -> dict[str, Any]:
             return {}
         with database.read() as connection:
             inspector = sa.inspect(connection)
-            tables = {
-                name: {
-                    "columns": [{**c, "type": str(c["type"])} for c in inspector.get_columns(name)],
-                    "indexes": sorted(inspector.get_indexes(name), key=lambda index: str(index["name"])),
-                    "foreign": sorted(inspector.get_foreign_keys(name), key=str),
-                    "key": inspector.get_pk_constraint(name),
+            if database.dialect == "sqlite":
+                made = connection.execute(sa.text("SELECT name, sql FROM sqlite_master ORDER BY name"))
+                found: dict[str, Any] = {row.name: row.sql for row in made}
+            else:
+                found = {
+                    name: (
+                        [{**column, "type": str(column["type"])} for column in inspector.get_columns(name)],
+                        sorted(inspector.get_indexes(name), key=lambda index: str(index["name"])),
+                        sorted(inspector.get_foreign_keys(name), key=str),
+                        inspector.get_pk_constraint(name),
+                    )
+                    for name in inspector.get_table_names()
                 }
-                for name in inspector.get_table_names()
-            }
-            views = {name: inspector.get_view_definition(name) for name in inspector.get_view_names()}
-            version = None
-            if "alembic_version" in tables:
-                version = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-            return {"tables": tables, "views": views, "version": version}
+                found |= {name: inspector.get_view_definition(name) for name in inspector.get_view_names()}
+            if "alembic_version" in found:
+                told = connection.execute(sa.text("SELECT version_num FROM alembic_version"))
+                found["version"] = told.scalar()
+            return found
     finally:
         database.close()
 

@@ -211,7 +211,7 @@ def test_a_record_without_a_readable_id_means_that_nothing_is_deactivated(
     llmhive: Command, fake: FakeOpenRouter
 ) -> None:
     kept = some(40)
-    fake.serve([ok(catalog(*kept, model("acme/missing"))), ok(catalog(*kept, model("acme/x", id=17)))])
+    fake.serve([ok(catalog(*kept, model("acme/missing"))), ok(catalog(*kept, model("acme/x") | {"id": 17}))])
     llmhive("sync")
     run = llmhive("sync", "--force")
     assert (run["status"], run["unreadable"], run["deactivated"]) == ("unchanged", 1, 0)

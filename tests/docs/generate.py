@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: What an empty default stands for.
 _DEFAULTS = {"DATABASE_URL": "SQLite in the user data directory"}
-_DIALECTS: tuple[Dialect, ...] = (sqlite.dialect(), postgresql.dialect())
+_MODULES: tuple[Any, ...] = (sqlite, postgresql)  # their `dialect` has no types
+_DIALECTS: tuple[Dialect, ...] = tuple(module.dialect() for module in _MODULES)
 
 
 def files() -> list[Path]:
@@ -40,7 +41,8 @@ def renewed(text: str) -> str:
 
 def settings() -> str:
     """The settings, from the table that feeds the code."""
-    return _table(("variable", "default", "meaning"), ((f"`{it.variable}`", _default(it), _meaning(it)) for it in TABLE))
+    rows = ((f"`{it.variable}`", _default(it), _meaning(it)) for it in TABLE)
+    return _table(("variable", "default", "meaning"), rows)
 
 
 def _default(setting: Setting) -> str:
@@ -48,7 +50,7 @@ def _default(setting: Setting) -> str:
 
 
 def _meaning(setting: Setting) -> str:
-    return setting.help + (" (secret: never printed)" if setting.is_secret else "")
+    return setting.help + (" (secret)" if setting.is_secret else "")
 
 
 def commands() -> str:

@@ -23,7 +23,7 @@ import brotli  # type: ignore[import-untyped]
 import httpx2
 import pytest
 
-from llmhive.app.openrouter.client import Answer, Client, Limits, _origin
+from llmhive.app.openrouter.client import Answer, Client, Limits, Pong, _origin
 from llmhive.errors import BadAnswer, LLMHiveError, Refused, SettingsError, Unreachable
 from llmhive.version import VERSION as __version__  # noqa: N811
 from tests import fake_openrouter as fakes
@@ -861,6 +861,139 @@ def test_a_total_that_is_no_number_is_no_change(fake: FakeOpenRouter, probe: Pro
 def test_an_id_twice_on_one_page_is_not_ours_to_judge(fake: FakeOpenRouter, probe: Probe) -> None:
     fake.serve(paged([{"id": "a/b"}, {"id": "a/b"}, {"id": "a/c"}], 2))
     assert len(json.loads(ask(fake, probe).body)["data"]) == 3
+
+
+# --- a sign of life, and what the key is good for
+
+
+def ping(fake: FakeOpenRouter, probe: Probe, **options: Any) -> Pong:
+    with probe.client(fake.base_url, **options) as client:
+        return client.ping()
+
+
+def expiry(fake: FakeOpenRouter, probe: Probe, **options: Any) -> datetime | None:
+    with probe.client(fake.base_url, api_key=KEY, **options) as client:
+        return client.key_expires_at()
+
+
+@pytest.mark.parametrize(
+    ("date", "seen"),
+    [
+        ("Thu, 01 Oct 2026 12:00:42 GMT", NOW + timedelta(seconds=42)),
+        ("Thu, 01 Oct 2026 12:00:42 -0000", NOW + timedelta(seconds=42)),
+        ("Thu, 01 Oct 2026 14:00:42 +0200", NOW + timedelta(seconds=42)),
+        ("Thu, 99 Foo 2026 12:00:42 GMT", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("body", [b'{"data":{"count":419}}', b"", b"<html>"])
+def test_a_ping_tells_the_server_s_time(
+    fake: FakeOpenRouter, probe: Probe, date: str, seen: datetime | None, body: bytes
+) -> None:
+    fake.serve(Response(200, body, {"Date": date}), "/models/count")
+    assert ping(fake, probe) == Pong(seen)
+    (request,) = fake.requests
+    assert (request.path, request.query) == ("/api/v1/models/count", {})
+    assert "authorization" not in request.headers
+
+
+def test_a_ping_s_time_is_aware_or_unknown(fake: FakeOpenRouter, probe: Probe) -> None:
+    fake.serve(Response(200, b"", {"Date": "Thu, 01 Oct 2026 12:00:42 -0000"}), "/models/count")
+    assert (date := ping(fake, probe).date) is not None
+    assert date.tzinfo is not None
+    fake.serve(Response(200), "/models/count")
+    assert ping(fake, probe).date is None
+
+
+def test_a_ping_is_retried_and_refused_like_the_list(fake: FakeOpenRouter, probe: Probe) -> None:
+    fake.serve([status(503), fakes.reset(), ok(b"")], "/models/count")
+    assert ping(fake, probe) == Pong(None)
+    assert probe.sleeps == [0.5, 1.0]
+    fake.serve(status(404), "/models/count")
+    with pytest.raises(Refused, match="OPENROUTER_BASE_URL"):
+        ping(fake, probe)
+    fake.serve(Response(304), "/models/count")
+    with pytest.raises(BadAnswer, match="304"):
+        ping(fake, probe)
+
+
+def test_a_ping_to_nobody(probe: Probe) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api/v1"
+    with probe.client(url, limits=Limits(patience=3.0)) as client, pytest.raises(Unreachable, match="refused"):
+        client.ping()
+    assert probe.sleeps == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "expires"),
+    [
+        ({"label": "sk-or-v1-012...cde", "limit": None, "expires_at": None}, None),
+        ({"label": "sk-or-v1-012...cde"}, None),
+        ({"expires_at": "2026-10-01T12:00:00Z"}, NOW),
+        ({"expires_at": "2026-10-01T12:00:00.000Z"}, NOW),
+        ({"expires_at": "2026-10-01T14:00:00+02:00"}, NOW),
+        ({"expires_at": "2026-10-01T12:00:00"}, NOW),
+        ({"expires_at": "2026-10-01"}, NOW - timedelta(hours=12)),
+    ],
+)
+def test_when_the_key_expires(
+    fake: FakeOpenRouter, probe: Probe, facts: dict[str, Any], expires: datetime | None
+) -> None:
+    fake.serve(dump({"data": facts}), "/key")
+    seen = expiry(fake, probe)
+    assert seen == expires
+    assert seen is None or seen.tzinfo is UTC
+    (request,) = fake.requests
+    assert (request.path, request.headers["authorization"]) == ("/api/v1/key", f"Bearer {KEY}")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "nothing readable"),
+        (b"OK", "nothing readable"),
+        (b"[]", "nothing readable"),
+        (b"{}", "missing required field `data`"),
+        (b'{"data":null}', "nothing readable"),
+        (b'{"data":[]}', "nothing readable"),
+        (b'{"data":{"expires_at":1790856000}}', "$.data.expires_at"),
+        (b'{"data":{"expires_at":"soon"}}', "nothing readable"),
+        (b'{"data":{"expires_at":""}}', "nothing readable"),
+        (b'{"data":{"expires_at":"9999-12-31T23:59:59-01:00"}}', "nothing readable"),
+        (b'{"data":{"expires_at":"' + KEY.encode() + b'"}}', "[key]"),
+        (b'{"data":' + b"[" * 100_000, "nothing readable"),
+        (b"\xef\xbb\xbf <html>", "an HTML page"),
+        (b'{"error":{"message":"It broke"}}', "an error: It broke;"),
+    ],
+)
+def test_an_expiry_that_cannot_be_read_is_a_bad_answer(
+    fake: FakeOpenRouter, probe: Probe, body: bytes, words: str
+) -> None:
+    fake.serve(body, "/key")
+    with pytest.raises(BadAnswer, match="instead of the facts about the key with ") as caught:
+        expiry(fake, probe)
+    assert words in str(caught.value)
+    assert KEY not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    assert len(fake.requests) == 5
+
+
+def test_a_key_openrouter_does_not_know_is_refused(fake: FakeOpenRouter, probe: Probe) -> None:
+    fake.serve(status(401), "/key")
+    with pytest.raises(Refused, match="OPENROUTER_API_KEY is missing or invalid") as caught:
+        expiry(fake, probe)
+    assert caught.value.status == 401
+    assert len(fake.requests) == 1
+
+
+def test_one_patience_for_all_requests_of_a_run(fake: FakeOpenRouter, probe: Probe) -> None:
+    fake.serve(b"", "/models/count")
+    fake.serve([fakes.reset(), dump({"data": {}})], "/key")
+    with probe.client(fake.base_url, api_key=KEY, limits=Limits(patience=1.0)) as client:
+        client.ping()
+        probe.now += 100
+        assert client.key_expires_at() is None
 
 
 # --- the key stays secret

@@ -23,6 +23,8 @@ from llmhive.errors import BadAnswer, SettingsError
 
 __all__ = ["Answer", "Client", "Limits", "Pong"]
 
+_USUAL = Limits()
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -75,7 +77,7 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         random: random.Random,
         on_event: Callable[[str, Mapping[str, object]], None] = ignore,
-        limits: Limits = Limits(),
+        limits: Limits = _USUAL,
     ) -> None:
         base = _base(base_url)
         self._root = str(base).rstrip("/")
@@ -104,10 +106,9 @@ class Client:
         self._transport.close()
 
     def ping(self) -> Pong:
-        """Whether OpenRouter answers at all (source: `GET /models/count`; it needs no key, its body is not looked at)."""
-        return self._transport.get(
-            httpx2.URL(f"{self._root}/models/count"), lambda reply: Pong(http_date(reply.headers.get("date", ""))), {}
-        )
+        """Whether OpenRouter answers, with any 200 (source: `GET /models/count`, which needs no key)."""
+        url = httpx2.URL(f"{self._root}/models/count")
+        return self._transport.get(url, lambda reply: Pong(http_date(reply.headers.get("date", ""))), {})
 
     def key_expires_at(self) -> datetime | None:
         """When the key expires, in UTC; None if it never does (source: `GET /key`)."""
@@ -181,15 +182,18 @@ class Client:
     def _expiry(self, reply: Reply) -> datetime | None:
         try:
             text = _KEY.decode(reply.body).data.expires_at
-            at = None if text is None else datetime.fromisoformat(text)
-            return at and (at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC))
+            if text is None:
+                return None
+            at = datetime.fromisoformat(text)
+            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
         except (ValueError, OverflowError, RecursionError) as error:
-            raise self._instead_of("what it knows of the key", reply, f"no readable JSON of it ({error})") from error
+            raise self._instead_of("the facts about the key", reply, f"nothing readable ({error})") from error
 
     def _instead_of(self, wanted: str, reply: Reply, what: str) -> Again:
+        """A 200 that is not what was asked for may be a hiccup of the edge, so it is asked again."""
         if said := self._transport.said(reply.body):
             what = f"an error: {said}"
-        elif "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<":
+        elif reply.body.lstrip(b"\xef\xbb\xbf\t\r\n ").startswith(b"<"):
             what = "an HTML page"
         what = self._transport.clean(what)
         text = f"{self._transport.host} answered 200, but instead of {wanted} with {what}; try again later."

@@ -348,10 +348,9 @@ class Transport:
 
     def _out_of_time(self) -> Unreachable:
         if self._patient():
-            text = f"{self.host} gave no whole answer before SYNC_TIMEOUT_SECONDS ran out: try again later, or raise it."
-        else:
-            text = f"cannot reach {self.host}: no answer within {self._limits.patience:g} s. {_NETWORK_ADVICE}"
-        return Unreachable(text)
+            late = "gave no whole answer before SYNC_TIMEOUT_SECONDS ran out: try again later, or raise it."
+            return Unreachable(f"{self.host} {late}")
+        return Unreachable(f"cannot reach {self.host}: no answer within {self._limits.patience:g} s. {_NETWORK_ADVICE}")
 
     def _reason(self, error: Exception) -> str:
         for cause in _causes(error):
