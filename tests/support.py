@@ -349,7 +349,7 @@ class Command:
             **kept,
             "HOME": self.folder,
             "XDG_DATA_HOME": self.folder / "data",
-            "PYTHONPATH": ROOT,
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
             "PYTHONWARNINGS": "error",
             "PYTHONUTF8": "1",
             **self.env,

@@ -10,6 +10,7 @@
     │   ├── Unreachable          no answer at all: no network, refused, timed out
     │   ├── Refused              it answered with an error status
     │   └── BadAnswer            it answered, but not with what it promised: not JSON, cut short, an error body
+    ├── ClockError               this machine's clock and OpenRouter's disagree (exit code 1)
     └── StoreError               the database cannot do it (exit code 1, HTTP 503)
         ├── DatabaseUnavailable  cannot be opened or reached
         ├── SchemaOutdated       its tables are older or newer than this program
@@ -56,6 +57,10 @@ class Refused(UpstreamError):
 
 class BadAnswer(UpstreamError):
     """OpenRouter answered, but not with what it promised."""
+
+
+class ClockError(LLMHiveError):
+    """This machine's clock and OpenRouter's disagree: a history dated by it would be wrong."""
 
 
 class StoreError(LLMHiveError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_the_table_of_models_has_the_columns_that_scripts_rely_on(llmhive: Comma
     llmhive("sync")
     found = rows(llmhive.env["DATABASE_URL"], "SELECT * FROM model_catalog ORDER BY id")
     assert found[0].keys() >= COLUMNS
-    assert str(found[0]["prompt_price"]) == "0.00000008333333333333334"
+    assert f"{Decimal(found[0]['prompt_price']):f}" == "0.00000008333333333333334"
     assert [row["prompt_price"] for row in found[2:]] == [None, None]
     for name, wanted in (
         ("model_price", {"model_id", "unit", "rate", "position", "condition", "valid_from", "valid_to"}),
@@ -163,7 +164,7 @@ def test_migrate(llmhive: Command) -> None:
 def test_people_get_tables_and_scripts_get_only_json(llmhive: Command, fake: FakeOpenRouter) -> None:
     fake.serve(catalog(*LISTED))
     llmhive("sync")
-    for words in (["status"], ["runs"], ["show", "1"], ["models"], ["model", "acme/one"], ["doctor", "--offline"]):
+    for words in (["status"], ["runs"], ["show", "1"], ["models"], ["model", "acme/one"]):
         result = llmhive.run(*words)
         assert result.code == 0, result
         assert result.stdout.strip()
@@ -172,14 +173,6 @@ def test_people_get_tables_and_scripts_get_only_json(llmhive: Command, fake: Fak
 
 
 # --- what needs no database
-
-
-@pytest.fixture
-def bare(tmp_path: object, fake: FakeOpenRouter, request: pytest.FixtureRequest) -> Command:
-    """The command without a DATABASE_URL: SQLite in the user's data directory."""
-    home = request.getfixturevalue("tmp_path") / "home"
-    home.mkdir()
-    return Command(home, {"OPENROUTER_BASE_URL": fake.base_url, "SYNC_TIMEOUT_SECONDS": "30", "NO_PROXY": "127.0.0.1"})
 
 
 def test_without_settings_the_database_is_in_the_users_data_directory(bare: Command, fake: FakeOpenRouter) -> None:
@@ -256,8 +249,8 @@ def test_a_setting_that_cannot_be_used_is_named(variable: str, value: str, bare:
     assert "not-a-secret" not in result.stderr
 
 
-def test_several_processes_in_one_run(bare: Command, fake: FakeOpenRouter) -> None:
-    """The last line of defence: an early end of the reader is no error."""
+def test_a_reader_that_stops_early_is_no_error(bare: Command, fake: FakeOpenRouter) -> None:
+    """As in ``llmhive models | head``."""
     fake.serve(catalog(*LISTED))
     bare("sync")
     process = bare.start("models", "--json")
@@ -265,5 +258,4 @@ def test_several_processes_in_one_run(bare: Command, fake: FakeOpenRouter) -> No
     process.stdout.close()
     process.stdout = None
     result = finish(process)
-    assert result.code == 0
-    assert result.stderr is None or "Traceback" not in result.stderr
+    assert (result.code, result.stderr) == (0, "")

@@ -26,7 +26,8 @@ import httpx2
 import orjson
 
 from llmhive.app.openrouter.client import Client
-from llmhive.app.openrouter.sync import Pipeline, Policy, Sync
+from llmhive.app.openrouter.pipeline import Pipeline
+from llmhive.app.openrouter.sync import Policy, Sync
 from llmhive.catalog.gate import Limits
 from llmhive.catalog.run import Run
 from llmhive.store import runs

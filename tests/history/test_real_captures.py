@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from llmhive.app.openrouter.sync import Pipeline, Taken
+from llmhive.app.openrouter.pipeline import Pipeline, Taken
 from llmhive.catalog.feed import Scope
 from llmhive.catalog.gate import Limits
 from llmhive.store import runs
@@ -69,7 +69,7 @@ def walk(database: Database, taken: Iterable[tuple[datetime, bytes, Scope]]) -> 
 
 
 def test_every_text_body_is_the_catalog_after_it(database: Database) -> None:
-    bodies = {at: body for at, body in captures("history-12h")}
+    bodies = dict(captures("history-12h"))
     counts = walk(database, ((at, body, "text") for at, body in bodies.items()))
     assert (counts["captures"], counts["unreadable"], counts["held"]) == (1063, 0, 0)
     assert counts["returns"] == counts["really back"] > 50
@@ -118,9 +118,11 @@ def _served_prices(listed: dict[str, oracle.Row]) -> dict[tuple[str, str], Decim
     """What the body charges: an optional price of zero is none, a negative one is decided per request."""
     found: dict[tuple[str, str], Decimal | None] = {}
     for model_id, record in listed.items():
+        unknown = oracle.expected(record)["pricing_kind"] == "unknown"
         for unit, text in record["pricing"].items():
             if unit != "overrides" and (Decimal(text) or unit in {"prompt", "completion"}):
-                found[model_id, unit] = None if Decimal(text) < 0 else Decimal(text)
+                is_number = Decimal(text) > 0 or (Decimal(text) == 0 and not unknown)
+                found[model_id, unit] = Decimal(text) if is_number else None
     return found
 
 

@@ -25,7 +25,7 @@ class Setting:
     default: str  #: as one would write it; empty: none
     help: str
     parse: Callable[[str], Any]
-    is_secret: bool = False
+    is_secret: bool = False  #: it is, or may hold, what must not be shown
 
 
 def _text(value: str) -> str:
@@ -88,10 +88,10 @@ class Settings:
         is_secret=True,
     )  # fmt: skip
     base_url: str = _setting(
-        "OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1", "where OpenRouter's API is", _base_url
+        "OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1", "where OpenRouter's API is", _base_url, is_secret=True
     )
     database_url: str = _setting(
-        "DATABASE_URL", "", "postgresql://… or sqlite:///FILE; default: SQLite in the user's data directory",
+        "DATABASE_URL", "", "postgresql://… or sqlite:///FILE; without it SQLite in the user's data directory",
         is_secret=True,
     )  # fmt: skip
     min_interval_minutes: float = _setting(

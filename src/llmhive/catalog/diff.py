@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llmhive.catalog.feed import Feed, Record, covers
-from llmhive.catalog.model import FIELDS, Model, Number, Version, instant, pricing_document
+from llmhive.catalog.model import FIELDS, PAIR_FIELDS, Model, Number, Version, instant, pricing_document
 from llmhive.catalog.pricing import Pricing, plain
 
 What = Literal["added", "changed", "repriced", "deactivated", "reactivated", "held"]
@@ -142,7 +142,9 @@ def compare(before: Model, after: Model) -> list[Change]:
         if name == "pricing":
             changes.extend(_repriced(after.id, old, new))
         else:
-            changes.append(Change(after.id, "changed", name, _json(old), _json(new)))
+            changes.append(
+                Change(after.id, "changed", name, *(_json(value, name in PAIR_FIELDS) for value in (old, new)))
+            )
     return changes
 
 
@@ -163,10 +165,9 @@ def _rate(rate: Any) -> str | None:
     return None if rate is None else plain(rate)
 
 
-def _json(value: Any) -> Json:
+def _json(value: Any, is_pairs: bool = False) -> Json:
     """A field's value as the document writes it."""
     if isinstance(value, tuple):
-        is_pairs = value and all(isinstance(item, tuple) for item in value)
         return {name: _number(number) for name, number in value} if is_pairs else list(value)
     if hasattr(value, "astimezone"):
         return instant(value)

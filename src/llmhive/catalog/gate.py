@@ -31,7 +31,8 @@ class Limits:
     def removal(self, since_last_applied: timedelta) -> float:
         """The percentage of active models that may be gone after a pause of that length."""
         days = max(since_last_applied, timedelta(0)) / timedelta(days=1)
-        return min(self.removal_percent + self.removal_percent_per_day * days, self.removal_percent_at_most)
+        at_most = max(self.removal_percent_at_most, self.removal_percent)
+        return min(self.removal_percent + self.removal_percent_per_day * days, at_most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,16 @@ class Verdict:
     outcome: Literal["held", "released"]
     reason: str
     evidence: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As scripts see it; `model_id` is None for a finding about the run as a whole."""
+        return {
+            "rule": self.rule,
+            "outcome": self.outcome,
+            "model_id": None,
+            "reason": self.reason,
+            "evidence": self.evidence,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +71,19 @@ class Judgement:
     verdicts: tuple[Verdict, ...] = ()
 
     @property
+    def held(self) -> tuple[Verdict, ...]:
+        """The findings that hold."""
+        return tuple(verdict for verdict in self.verdicts if verdict.outcome == "held")
+
+    @property
     def is_held(self) -> bool:
         """Whether nothing of the plan may be applied."""
-        return any(verdict.outcome == "held" for verdict in self.verdicts)
+        return bool(self.held)
+
+    @property
+    def why(self) -> str | None:
+        """Why it is held, in a line; None where it is not."""
+        return "; ".join(verdict.reason for verdict in self.held) or None
 
 
 def judge(

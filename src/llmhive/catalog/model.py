@@ -137,7 +137,8 @@ _PLAIN_FIELDS = (
     "alias_target",
 )
 _LIST_FIELDS = ("input_modalities", "output_modalities", "supported_parameters", "supported_voices")
-_PAIR_FIELDS = ("default_parameters", "per_request_limits")
+#: Fields that are names and numbers.
+PAIR_FIELDS = ("default_parameters", "per_request_limits")
 FIELDS = tuple(f.name for f in fields(Model))
 
 
@@ -150,7 +151,7 @@ def to_document(model: Model) -> dict[str, Any]:
     for name in _LIST_FIELDS:
         if value := getattr(model, name):
             document[name] = value
-    for name in _PAIR_FIELDS:
+    for name in PAIR_FIELDS:
         if value := getattr(model, name):
             document[name] = dict(value)
     if model.created_at is not None:
@@ -169,7 +170,7 @@ def from_document(document: str | bytes) -> Model:
     read: dict[str, Any] = _READ_DOCUMENT.decode(document)
     values: dict[str, Any] = {name: read.get(name) for name in _PLAIN_FIELDS}
     values |= {name: tuple(read.get(name, ())) for name in _LIST_FIELDS}
-    values |= {name: tuple(sorted(read.get(name, {}).items())) for name in _PAIR_FIELDS}
+    values |= {name: tuple(sorted(read.get(name, {}).items())) for name in PAIR_FIELDS}
     if created := read.get("created_at"):
         values["created_at"] = datetime.fromisoformat(created)
     if expires := read.get("expiration_date"):

@@ -59,7 +59,8 @@ class Override:
             self.minutes()
         except ValueError:
             return False
-        return all(name in CONDITIONS for name, _ in self.conditions)
+        threshold = dict(self.conditions).get("min_prompt_tokens", 0)
+        return isinstance(threshold, int) and all(name in CONDITIONS for name, _ in self.conditions)
 
     @property
     def is_schedule(self) -> bool:

@@ -157,6 +157,11 @@ def last_applied(connection: sa.Connection, scope: Scope | None = None) -> Captu
     return Capture(found.fetched_at, found.source, found.scope, found.digest, found.etag, found.last_modified)
 
 
+def newest_at(connection: sa.Connection) -> datetime | None:
+    """When the newest capture was fetched, whatever became of it."""
+    return connection.execute(sa.select(sa.func.max(capture.c.fetched_at))).scalar()
+
+
 def scopes_applied(connection: sa.Connection) -> frozenset[str]:
     """The scopes of which a capture was ever applied."""
     chosen = sa.select(capture.c.scope).distinct().where(capture.c.state.in_(("applied", "accepted")))

@@ -47,7 +47,11 @@ class Database:
     def label(self) -> str:
         """Where it is, without the password."""
         url = self.engine.url
-        return str(self.path) if self.path else url.render_as_string(hide_password=True)
+        if self.path:
+            return str(self.path)
+        # the query may hold a password as well as the user's part
+        shown = {name: value for name, value in url.query.items() if name in {"host", "port"}}
+        return url.set(drivername="postgresql", query=shown).render_as_string(hide_password=True)
 
     @property
     def path(self) -> Path | None:

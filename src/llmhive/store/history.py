@@ -14,8 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from llmhive.catalog.feed import Feed, covers
-from llmhive.catalog.model import Version
-from llmhive.catalog.pricing import Pricing
+from llmhive.catalog.model import Model, Version
 from llmhive.store.tables import insert_new, model_price, served_version, version
 
 _END_VERSION = (
@@ -108,18 +107,23 @@ class Offer:
 
     unit: str
     position: int
-    rate: Decimal | None  #: None: decided per request
+    rate: Decimal | None  #: None: not a known number
     condition: str | None  #: JSON
 
 
 def _offers(listing: Listing | None) -> frozenset[Offer]:
-    return frozenset(price_rows(listing.version.model.pricing)) if listing and listing.is_listed else frozenset()
+    return frozenset(price_rows(listing.version.model)) if listing and listing.is_listed else frozenset()
 
 
-def price_rows(pricing: Pricing) -> Iterable[Offer]:
-    """A pricing as rows of `model_price`; a negative rate is decided per request and has no number."""
+def price_rows(model: Model) -> Iterable[Offer]:
+    """A model's prices as rows of `model_price`.
+
+    What is no known number has none: a negative rate is decided per request, and the zeros of a media model stand for
+    prices that are listed elsewhere.
+    """
+    pricing, is_unknown = model.pricing, model.pricing_kind == "unknown"
     for unit, rate in pricing.rates:
-        yield Offer(unit, 0, rate if rate >= 0 else None, None)
+        yield Offer(unit, 0, None if rate < 0 or (is_unknown and not rate) else rate, None)
     for position, override in enumerate(pricing.overrides, start=1):
         condition = _CONDITIONS.encode(dict(override.conditions)).decode()
         for unit, rate in override.rates:

@@ -251,7 +251,7 @@ model_price = sa.Table(
     sa.Column("id", Id, primary_key=True),
     sa.Column("model_id", sa.String, nullable=False),
     sa.Column("unit", sa.String, nullable=False, comment="prompt, completion, input_cache_read …"),
-    sa.Column("rate", Exact, comment="USD per unit, exact; NULL: decided per request (a router)"),
+    sa.Column("rate", Exact, comment="USD per unit, exact; NULL: not a known number"),
     sa.Column("position", sa.Integer, nullable=False, comment="0 is the base, then the order of overrides"),
     sa.Column("condition", Json, comment="when the override applies; NULL for the base"),
     sa.Column("valid_from", Instant, nullable=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -50,7 +51,10 @@ def main() -> NoReturn:
     # a polite stop must reach the run's own end, as Ctrl-C does
     signal.signal(signal.SIGTERM, _stop)
     try:
-        app(prog_name="llmhive")
+        try:
+            app(prog_name="llmhive")
+        finally:
+            sys.stdout.flush()
     except UsageError as error:
         _leave(str(error), 2)
     except LLMHiveError as error:
@@ -58,8 +62,8 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _leave("Stopped.", 130)
     except BrokenPipeError:
-        # the reader (head, less) has seen enough
-        sys.stderr.close()
+        # the reader (head, less) has seen enough; what is left must not fail at the end of the process
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     raise SystemExit(0)
 

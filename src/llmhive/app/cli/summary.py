@@ -54,19 +54,31 @@ def _headline(run: Run) -> str:
             return f"Loaded the bootstrap catalog: {run.models_seen} models{number}."
         if run.dry_run:
             return f"Dry run: a sync would see {run.models_seen} models; nothing was written{took}."
-        news = "" if run.status == "completed" else ", nothing new"
-        return f"Synced {run.models_seen} models{took}{news}{number}."
+        return f"Synced {run.models_seen} models{took}{_news(run)}{number}."
     if run.status == "held":
-        prefix = "Dry run: the gate would hold this" if run.dry_run else f"Held by the gate{number}"
-        return (
-            f"{prefix}: {run.error}. Nothing was applied, the last good catalog stays. If OpenRouter really removed "
-            "so much, go on syncing: what four syncs over 24 hours agree on is believed."
-        )
+        prefix = "Dry run: the gate would hold this answer" if run.dry_run else f"Held by the gate{number}"
+        return f"{prefix}: {run.error}. {'' if run.dry_run else 'Nothing was applied. '}{_held_advice(run)}"
     if run.status == "failed":
         return f"Sync failed{number}: {run.error}"
     if run.status == "skipped":
         return "Nothing done."
     return f"Run {run.id} is {run.status}." + (f" {run.error}" if run.error else "")
+
+
+def _news(run: Run) -> str:
+    if run.status == "unchanged":
+        return ", nothing new"
+    changed = run.added or run.changed or run.repriced or run.deactivated or run.reactivated
+    return "" if changed else ", nothing new but what is not compared (benchmarks and the like)"
+
+
+def _held_advice(run: Run) -> str:
+    if run.held == 1 and any(change["what"] == "deactivated" for change in run.plan or ()):
+        return (
+            "If OpenRouter really removed so much, go on syncing: what four syncs over 24 hours agree on is believed; "
+            "or raise SYNC_REMOVAL_LIMIT_PERCENT."
+        )
+    return "The next sync asks again."
 
 
 def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
@@ -127,5 +139,7 @@ def _changed(change: dict[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} {_short(part)}" for name, part in value.items()) or "none"
     text = "none" if value is None else str(value)
     return text if len(text) <= 40 else text[:39] + "…"

@@ -46,7 +46,7 @@ def sync(
         ),
     ] = False,
     research: Annotated[
-        bool, typer.Option("--research", help="The weekly kind: rankings, benchmarks, every endpoint.")
+        bool, typer.Option("--research", hidden=True, help="The weekly kind; not in this version yet.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx2
 import msgspec
 
-from llmhive.app.openrouter.transport import Again, Limits, Reply, Transport, http_date
+from llmhive.app.openrouter.transport import Again, Limits, Reply, Transport, server_clock
 from llmhive.errors import BadAnswer, SettingsError
 
 __all__ = ["Answer", "Client", "Limits", "Pong"]
@@ -40,6 +40,8 @@ class Answer:
     attempts: int
     #: 1 unless the list was paged
     pages: int
+    #: the server's clock when it answered, whole seconds; None if it does not tell
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Client:
     def ping(self) -> Pong:
         """Whether OpenRouter answers, with any 200 (source: `GET /models/count`, which needs no key)."""
         url = httpx2.URL(f"{self._root}/models/count")
-        return self._transport.get(url, lambda reply: Pong(http_date(reply.headers.get("date", ""))), {})
+        return self._transport.get(url, lambda reply: Pong(server_clock(reply.headers)), {})
 
     def key_expires_at(self) -> datetime | None:
         """When the key expires, in UTC; None if it never does (source: `GET /key`)."""
@@ -130,7 +132,7 @@ class Client:
             if len(pages) == 1:
                 return replace(pages[0].answer, attempts=attempts)
             if _agree(pages):
-                return Answer(200, _join(pages), None, None, attempts, len(pages))
+                return Answer(200, _join(pages), None, None, attempts, len(pages), pages[-1].answer.date)
         raise BadAnswer(f"the list changed while it was being read ({1 + self._limits.restarts} times): try again.")
 
     def _pages(self, conditions: Mapping[str, str]) -> Iterator[_Page]:
@@ -164,7 +166,8 @@ class Client:
         etag, modified = _plain(reply.headers.get("etag")), _plain(reply.headers.get("last-modified"))
         if reply.status == 304:
             etag, modified = etag or conditions.get("If-None-Match"), modified or conditions.get("If-Modified-Since")
-            return _Page(Answer(304, b"", etag, modified, reply.attempts, 1), [], None, None)
+            answer = Answer(304, b"", etag, modified, reply.attempts, 1, server_clock(reply.headers))
+            return _Page(answer, [], None, None)
         try:
             envelope = _ENVELOPE.decode(reply.body)
         except (ValueError, RecursionError) as error:
@@ -176,7 +179,7 @@ class Client:
         links, total = _lenient(envelope.links), _lenient(envelope.total_count)
         link = links.get("next") if isinstance(links, dict) else None
         link = link if isinstance(link, str) and link else None
-        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1)
+        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1, server_clock(reply.headers))
         return _Page(answer, envelope.data, total if type(total) is int else None, link)
 
     def _expiry(self, reply: Reply) -> datetime | None:

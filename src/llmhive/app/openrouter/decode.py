@@ -18,7 +18,7 @@ import msgspec
 
 from llmhive.catalog.feed import Feed, Record, Scope, Unreadable
 from llmhive.catalog.model import Model, Number, Reasoning, Version
-from llmhive.catalog.pricing import CONDITIONS, UNITS, ConditionValue, Override, Pricing
+from llmhive.catalog.pricing import CONDITIONS, UNITS, ConditionValue, Override, Pricing, canonical
 from llmhive.errors import BadAnswer
 
 #: Raised by one whenever the same record would give another `Model`: stored records are then read anew.
@@ -116,6 +116,7 @@ _CONDITIONS = frozenset(CONDITIONS)
 #: "NaN") is refused.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
 _ID = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _LARGEST = 2**53
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 
@@ -205,7 +206,7 @@ def _id_of(raw: bytes) -> str | None:
 
 
 def _record(raw: bytes) -> Record:
-    if b"\\u0000" in raw:
+    if b"\\u0000" in raw and _NUL.search(raw):
         raise _Quarantined("it contains a NUL character, which no database keeps")
     try:
         record = _RECORD.decode(raw)
@@ -326,7 +327,7 @@ def _override(entry: dict[str, Any], flags: list[str]) -> Override:
 
 
 def _condition(value: Any) -> ConditionValue:
-    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) < _LARGEST:
+    if isinstance(value, Decimal) and -_LARGEST < value < _LARGEST and value == int(value):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -341,7 +342,7 @@ def _rate(value: Any) -> Decimal | None:
         return _parsed(value)
     if isinstance(value, Decimal):
         return _parsed(str(value))
-    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST else None
+    return _parsed(str(value)) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 @lru_cache(maxsize=65536)
@@ -393,7 +394,7 @@ def _whole(record: dict[str, Any], name: str, flags: list[str]) -> int | None:
     value = record.get(name)
     if value is None:
         return None
-    if isinstance(value, Decimal) and value.is_finite() and abs(value) < _LARGEST and value == int(value):
+    if isinstance(value, Decimal) and -_LARGEST < value < _LARGEST and value == int(value):
         value = int(value)
     if type(value) is int and 0 <= value <= _LARGEST:
         return value
@@ -441,8 +442,10 @@ def _numbers(record: dict[str, Any], name: str, flags: list[str]) -> tuple[tuple
         return ()
     numbers: dict[str, Number] = {}
     for key, number in value.items():
-        if isinstance(number, int | Decimal) and not isinstance(number, bool) and -_LARGEST < number < _LARGEST:
-            numbers[key] = number
+        exact = None if isinstance(number, str) else _rate(number)
+        if exact is not None and -_LARGEST < exact < _LARGEST:
+            # one spelling: 1, 1.0 and 1e0 are the same document
+            numbers[key] = int(exact) if exact == int(exact) else canonical(exact)
         elif number is not None:
             flags.append(f"wrong type: {name}.{key}")
     return tuple(sorted(numbers.items()))

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from llmhive.app.openrouter import bootstrap
-from llmhive.app.openrouter.decode import DECODER, decode
-from llmhive.catalog.diff import Plan, diff
-from llmhive.catalog.feed import Feed, Scope
-from llmhive.catalog.gate import Judgement, Limits, judge
+from llmhive.app.openrouter.decode import DECODER
+from llmhive.app.openrouter.pipeline import Pipeline, apply_bootstrap, counts, notes
+from llmhive.catalog.feed import Scope
+from llmhive.catalog.gate import Limits
 from llmhive.catalog.run import DONE, Run, Status
-from llmhive.errors import LLMHiveError, StoreError, UpstreamError
-from llmhive.store import captures, catalog, history, runs
+from llmhive.errors import ClockError, LLMHiveError, StoreError, UpstreamError
+from llmhive.store import captures, catalog, runs
 from llmhive.store.captures import Capture
 from llmhive.store.database import Database, Schema
 
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     from llmhive.app.openrouter.client import Answer
 
 SCOPE: Scope = "all"
+#: A clock further from OpenRouter's would date the history wrong.
+CLOCK_TOLERANCE = timedelta(hours=1)
 
 
 class Tell(Protocol):
@@ -58,144 +58,12 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of one captured body."""
+class _Asked:
+    """What OpenRouter answered."""
 
-    plan: Plan
-    judgement: Judgement
-    status: Status
-
-
-class Pipeline:
-    """decode → diff → gate → apply, for the captures of one run; keeps both ledgers in memory between them."""
-
-    def __init__(self, database: Database, limits: Limits) -> None:
-        self._database = database
-        self._limits = limits
-        self._bodies = captures.Captures()
-        self._loaded = False
-        self._believed = catalog.Believed()
-        self._served = history.Served()
-        self._state = catalog.State()
-        self._scopes: frozenset[str] = frozenset()
-        self._last: dict[Scope, Capture | None] = {}
-        self._waiting: set[Scope] = set()
-
-    def plan(self, capture: Capture, content: bytes) -> tuple[Plan, Judgement]:
-        """What taking a body would do; writes nothing."""
-        self._load(capture.scope)
-        feed = decode(content, capture.scope, self._believed.known)
-        plan = diff(self._believed.by_id, feed, scopes_seen=self._scopes)
-        return plan, self._judge(capture, plan)
-
-    def _judge(self, capture: Capture, plan: Plan) -> Judgement:
-        last = self._last[capture.scope]
-        since = last.fetched_at if last and self._state.source != "bootstrap" else None
-        judgement = judge(plan, at=capture.fetched_at, last_applied=since, limits=self._limits)
-        if since is None or not judgement.is_held:
-            return judgement
-        # only what is held asks what was held before
-        with self._database.read() as connection:
-            holds = runs.holds(connection, capture.scope, since=since)
-        return judge(plan, at=capture.fetched_at, last_applied=since, holds=holds, limits=self._limits)
-
-    def take(
-        self, capture: Capture, content: bytes, *, run_id: int, known_at: Callable[[], datetime], ends_run: bool = True
-    ) -> Taken:
-        """Take a body in, whole or not at all: the capture, both ledgers and the run's end are one transaction."""
-        plan, judgement = self.plan(capture, content)
-        now = known_at()
-        if judgement.is_held:
-            return self._hold(capture, content, plan, judgement, run_id, now, ends_run)
-        last_seen = max((c.fetched_at for c in self._last.values() if c), default=self._state.source_at)
-        state = replace(
-            self._state,
-            catalog_version=self._state.catalog_version + (not plan.is_empty or self._state.source != "openrouter"),
-            source="openrouter",
-            source_at=None,
-            decoder=DECODER,
-        )
-        status: Status = "unchanged" if plan.is_empty else "completed"
-        with self._database.write() as connection:
-            runs.fence(connection, run_id)
-            self._bodies.keep(connection, capture, content, run_id, "applied")
-            if capture.scope in self._waiting:
-                captures.supersede_held(connection, capture.scope)
-            history.keep_versions(connection, plan.news)
-            listings = history.record(connection, self._served, plan.feed, capture.fetched_at, plan.deactivated)
-            beliefs = catalog.apply(
-                connection,
-                plan,
-                self._believed,
-                run_id=run_id,
-                at=capture.fetched_at,
-                known_at=now,
-                last_seen_at=last_seen,
-            )
-            if state != self._state:
-                catalog.write_state(connection, state)
-            runs.keep_verdicts(connection, run_id, judgement.verdicts)
-            if ends_run:
-                runs.end(connection, run_id, status, now=known_at(), **_row(plan, state.catalog_version))
-        self._remember(capture, plan, listings, beliefs, state)
-        return Taken(plan, judgement, status)
-
-    def _hold(
-        self,
-        capture: Capture,
-        content: bytes,
-        plan: Plan,
-        judgement: Judgement,
-        run_id: int,
-        now: datetime,
-        ends_run: bool,
-    ) -> Taken:
-        with self._database.write() as connection:
-            runs.fence(connection, run_id)
-            captures.supersede_held(connection, capture.scope)
-            self._bodies.keep(connection, capture, content, run_id, "held")
-            runs.keep_verdicts(connection, run_id, judgement.verdicts)
-            if ends_run:
-                held = [v for v in judgement.verdicts if v.outcome == "held"]
-                row = _row(plan, self._state.catalog_version) | {"held": len(held)}
-                runs.end(connection, run_id, "held", now=now, error="; ".join(v.reason for v in held), **row)
-        self._waiting.add(capture.scope)
-        return Taken(plan, judgement, "held")
-
-    def _load(self, scope: Scope) -> None:
-        if self._loaded and scope in self._last:
-            return
-        if self._database.schema() is Schema.CURRENT:
-            with self._database.read() as connection:
-                self._last[scope] = captures.last_applied(connection, scope)
-                if captures.is_anything_held(connection, scope):
-                    self._waiting.add(scope)
-                if not self._loaded:
-                    self._believed = catalog.load(connection, decoder=DECODER)
-                    self._served = history.load(connection)
-                    self._state = catalog.state(connection)
-                    self._scopes = captures.scopes_applied(connection)
-        else:
-            self._last[scope] = None
-        self._loaded = True
-
-    def _remember(
-        self, capture: Capture, plan: Plan, listings: dict[str, Any], beliefs: dict[str, Any], state: catalog.State
-    ) -> None:
-        known = self._believed.known
-        for model_id in beliefs:
-            before = self._believed.by_id.get(model_id)
-            if before is not None and before.raw is not None:
-                known.pop(before.raw, None)
-        self._believed.by_id.update(beliefs)
-        for record in (*plan.added, *plan.altered, *plan.refreshed, *plan.reactivated):
-            # one object for one version, so that comparing it is comparing identity
-            known[record.raw] = replace(record, version=beliefs[record.id].version)
-        self._served.by_id.update(listings)
-        self._state = state
-        self._last[capture.scope] = capture
-        self._waiting.discard(capture.scope)
-        self._scopes |= {capture.scope}
+    capture: Capture
+    body: bytes  #: empty where it is not needed: the stored one is still true
+    is_unchanged: bool
 
 
 class Sync:
@@ -294,14 +162,17 @@ class Sync:
         with self._heartbeat(run_id):
             try:
                 self._sync(run_id, force)
-            except UpstreamError as error:
+            except (UpstreamError, ClockError) as error:
                 self._end_badly(run_id, "failed", str(error))
             except (KeyboardInterrupt, SystemExit):
-                self._end_badly(run_id, "interrupted", "It was stopped before it was done; nothing was applied.")
+                reason = "it was stopped before it was done; nothing was applied"
+                self._end_badly(run_id, "interrupted", reason)
+                self._tell("Sync failed", run=run_id, status="interrupted", error=reason)
                 raise
             except Exception as error:
                 reason = str(error) if isinstance(error, LLMHiveError) else f"internal error: {type(error).__name__}"
                 self._end_badly(run_id, "failed", reason)
+                self._tell("Sync failed", run=run_id, status="failed", error=reason)
                 raise
         with self._database.read() as connection:
             ended = runs.get(connection, run_id)
@@ -325,29 +196,42 @@ class Sync:
             self._tell("Could not write how the run ended", run=run_id, error=str(trouble))
 
     def _sync(self, run_id: int, force: bool) -> None:
-        last = self._comparable(force)
-        answer = self._fetch(last)
-        fetched_at = self._now()
-        digest = hashlib.sha256(answer.body).hexdigest()
-        if last is not None and (answer.status == 304 or digest == last.digest):
-            self._confirm(run_id, replace(last, fetched_at=fetched_at), answer)
+        asked = self._ask(force)
+        if asked.is_unchanged:
+            self._confirm(run_id, asked.capture)
             return
-        capture = Capture(fetched_at, self._policy.source, SCOPE, digest, answer.etag, answer.last_modified)
         taken = Pipeline(self._database, self._policy.limits).take(
-            capture, answer.body, run_id=run_id, known_at=self._now
+            asked.capture,
+            asked.body,
+            run_id=run_id,
+            known_at=lambda: max(self._now(), asked.capture.fetched_at),
         )
-        self._tell("Compared", **{name: value for name, value in _counts(taken.plan).items() if value})
+        self._tell("Compared", **{name: value for name, value in counts(taken.plan).items() if value})
 
-    def _fetch(self, last: Capture | None) -> Answer:
+    def _ask(self, force: bool) -> _Asked:
+        """Fetch the list; an answer we know already is recognised by its status or its digest."""
+        last = self._comparable(force)
         source = self._open_source()
         try:
-            return source.models(etag=last.etag if last else None, last_modified=last.last_modified if last else None)
+            answer = source.models(etag=last.etag if last else None, last_modified=last.last_modified if last else None)
         finally:
             source.close()
+        fetched_at = self._date(answer)
+        digest = hashlib.sha256(answer.body).hexdigest()
+        is_unchanged = last is not None and (answer.status == 304 or digest == last.digest)
+        capture = Capture(
+            fetched_at,
+            self._policy.source,
+            SCOPE,
+            last.digest if last is not None and is_unchanged else digest,
+            answer.etag,
+            answer.last_modified,
+        )
+        return _Asked(capture, answer.body, is_unchanged)
 
     def _comparable(self, force: bool) -> Capture | None:
         """The capture against which an answer may be called unchanged, if there is one (design 4.2)."""
-        if self._database.schema() is not Schema.CURRENT:
+        if force or self._database.schema() is not Schema.CURRENT:
             return None
         with self._database.read() as connection:
             last = captures.last_applied(connection, SCOPE)
@@ -355,7 +239,6 @@ class Sync:
             is_held = captures.is_anything_held(connection, SCOPE)
         usable = (
             last is not None
-            and not force
             and not is_held
             and last.source == self._policy.source
             and state.source == "openrouter"
@@ -363,54 +246,64 @@ class Sync:
         )
         return last if usable else None
 
-    def _confirm(self, run_id: int, capture: Capture, answer: Answer) -> None:
+    def _date(self, answer: Answer) -> datetime:
+        """When the answer was fetched, by a clock that can be believed; later than every capture before it."""
+        now = self._now()
+        if answer.date is not None and abs(now - answer.date) > CLOCK_TOLERANCE:
+            raise ClockError(
+                f"this machine says it is {now:%Y-%m-%d %H:%M} UTC, OpenRouter says {answer.date:%Y-%m-%d %H:%M} UTC: "
+                "set this machine's clock. Nothing was applied, since the history would be dated wrong."
+            )
+        if self._database.schema() is not Schema.CURRENT:
+            return now
+        with self._database.read() as connection:
+            newest = captures.newest_at(connection)
+        return now if newest is None or now > newest else newest + timedelta(microseconds=1)
+
+    def _confirm(self, run_id: int, capture: Capture) -> None:
         """OpenRouter says what it said: only the run and the capture are written."""
-        if answer.status == 200:
-            capture = replace(capture, etag=answer.etag, last_modified=answer.last_modified)
         with self._database.write() as connection:
             runs.fence(connection, run_id)
             captures.Captures().keep(connection, capture, None, run_id, "applied")
             active = catalog.count_active(connection)
-            state = catalog.state(connection)
             runs.end(
-                connection, run_id, "unchanged", now=self._now(), scope=SCOPE, models_seen=active, unchanged=active,
-                catalog_version=state.catalog_version,
-            )  # fmt: skip
+                connection,
+                run_id,
+                "unchanged",
+                now=self._now(),
+                scope=SCOPE,
+                models_seen=active,
+                unchanged=active,
+                catalog_version=catalog.state(connection).catalog_version,
+            )
 
     def _rehearse(self, trigger: str, force: bool) -> Run:
         """A dry run: takes no lock, migrates nothing, writes nothing."""
-        started = self._now()
-        schema_is_there = self._database.require_schema()
-        run = Run("regular", trigger, "running", started, dry_run=True, scope=SCOPE)
+        self._database.require_schema()
+        run = Run("regular", trigger, "running", self._now(), dry_run=True, scope=SCOPE, plan=(), verdicts=())
         try:
-            last = self._comparable(force) if schema_is_there else None
-            answer = self._fetch(last)
-            digest = hashlib.sha256(answer.body).hexdigest()
-            if last is not None and (answer.status == 304 or digest == last.digest):
+            asked = self._ask(force)
+            if asked.is_unchanged:
                 with self._database.read() as connection:
                     active = catalog.count_active(connection)
-                return replace(
-                    run, status="unchanged", finished_at=self._now(), models_seen=active, unchanged=active, plan=()
-                )
-            capture = Capture(self._now(), self._policy.source, SCOPE, digest, answer.etag, answer.last_modified)
-            plan, judgement = Pipeline(self._database, self._policy.limits).plan(capture, answer.body)
-        except UpstreamError as error:
-            return replace(run, status="failed", finished_at=self._now(), error=str(error), plan=())
-        held = [v for v in judgement.verdicts if v.outcome == "held"]
+                return replace(run, status="unchanged", finished_at=self._now(), models_seen=active, unchanged=active)
+            plan, judgement = Pipeline(self._database, self._policy.limits).plan(asked.capture, asked.body)
+        except (UpstreamError, ClockError) as error:
+            return replace(run, status="failed", finished_at=self._now(), error=str(error))
         return replace(
             run,
-            status="held" if held else "unchanged" if plan.is_empty else "completed",
+            status="held" if judgement.is_held else "unchanged" if plan.is_empty else "completed",
             finished_at=self._now(),
-            error="; ".join(v.reason for v in held) or None,
-            held=len(held),
+            error=judgement.why,
+            held=len(judgement.held),
             notes=tuple(notes(plan)),
             plan=tuple(change.to_json() for change in plan.changes),
-            **_counts(plan),
+            verdicts=tuple(found.to_json() for found in judgement.verdicts),
+            **counts(plan),
         )
 
     def _load_bootstrap(self, trigger: str) -> str:
         """Fill an empty catalog with the facts shipped with LLMHive, as a run of its own; returns a line about it."""
-        feed, as_of = bootstrap.load()
         with self._database.write() as connection:
             claimed = runs.claim(
                 connection, "bootstrap", trigger=trigger, owner=self._owner, now=self._now(), interval=None,
@@ -418,9 +311,9 @@ class Sync:
             )  # fmt: skip
             if not isinstance(claimed, runs.Claimed):
                 return "Another sync has started meanwhile."
-            apply_bootstrap(connection, feed, as_of, run_id=claimed.run_id, now=self._now())
+            models, as_of = apply_bootstrap(connection, run_id=claimed.run_id, now=self._now())
         return (
-            f"Loaded the bootstrap catalog shipped with LLMHive ({len(feed.records)} models as of {as_of:%Y-%m-%d}), "
+            f"Loaded the bootstrap catalog shipped with LLMHive ({models} models as of {as_of:%Y-%m-%d}), "
             "so that there is something to look at. The first sync that works replaces it."
         )
 
@@ -448,7 +341,9 @@ class Sync:
 
     def _say_end(self, run: Run) -> None:
         facts = {"run": run.id, "status": run.status, "duration_seconds": run.duration_seconds}
-        if run.status in DONE:
+        if run.dry_run:
+            self._tell("Dry run done", status=run.status, error=run.error, **{n: getattr(run, n) for n in _COUNTED})
+        elif run.status in DONE:
             self._tell(f"Synced {run.models_seen} models", **facts, **{n: getattr(run, n) for n in _COUNTED})
         elif run.status == "skipped":
             self._tell("Sync skipped", why=run.notes[0])
@@ -458,60 +353,3 @@ class Sync:
 
 _COUNTED = ("added", "changed", "repriced", "deactivated", "reactivated", "unchanged", "unreadable")
 _DID = {"completed": "synced", "unchanged": "found nothing new", "held": "was held", "failed": "failed"}
-
-
-def _counts(plan: Plan) -> dict[str, Any]:
-    return {
-        "models_seen": len(plan.feed.records),
-        "added": plan.count("added"),
-        "changed": plan.count("changed"),
-        "repriced": plan.count("repriced"),
-        "deactivated": plan.count("deactivated"),
-        "reactivated": plan.count("reactivated"),
-        "unchanged": plan.unchanged,
-        "unreadable": len(plan.feed.unreadable),
-    }
-
-
-def _row(plan: Plan, catalog_version: int) -> dict[str, Any]:
-    """A plan as columns of `sync_run`."""
-    return _counts(plan) | {
-        "scope": plan.feed.scope,
-        "notes": notes(plan),
-        "plan": [change.to_json() for change in plan.changes],
-        "catalog_version": catalog_version,
-    }
-
-
-def notes(plan: Plan) -> list[str]:
-    """What a person should know of a feed beyond its changes, a line each."""
-    lines = [
-        f"Record {entry.position + 1} ({entry.model_id or 'no readable id'}) is in quarantine: {entry.reason}."
-        for entry in plan.feed.unreadable[:20]
-    ]
-    if len(plan.feed.unreadable) > 20:
-        lines.append(f"… and {len(plan.feed.unreadable) - 20} more records are in quarantine.")
-    if plan.baseline:
-        lines.append(
-            f"{len(plan.baseline)} of the added models output no text: the earlier lists could not show them, so they "
-            "are not news."
-        )
-    flagged = Counter(flag for record in plan.feed.records for flag in record.flags)
-    lines += [f"{flag} ({count} {'model' if count == 1 else 'models'}): kept, not understood." for flag, count in
-              flagged.most_common(20)]  # fmt: skip
-    return lines
-
-
-def apply_bootstrap(connection: Any, feed: Feed, as_of: datetime, *, run_id: int, now: datetime) -> None:
-    """Believe a bootstrap's facts, in a catalog that is empty: belief only, no capture and no served version."""
-    plan = diff({}, feed)
-    history.keep_versions(connection, plan.news)
-    catalog.apply(
-        connection, plan, catalog.Believed(), run_id=run_id, at=as_of, known_at=now, last_seen_at=None,
-        is_bootstrap=True,
-    )  # fmt: skip
-    state = catalog.state(connection)
-    version = state.catalog_version + 1
-    catalog.write_state(connection, catalog.State(version, "bootstrap", as_of, DECODER))
-    row = _row(plan, version) | {"notes": [f"Facts as of {as_of:%Y-%m-%d}, shipped with LLMHive."], "plan": []}
-    runs.end(connection, run_id, "completed", now=now, **row)

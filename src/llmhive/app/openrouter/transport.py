@@ -18,7 +18,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx2
@@ -370,6 +370,12 @@ def http_date(text: str) -> datetime | None:
         # "-0000" parses to a naive time, which is in UTC all the same
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at
     return None
+
+
+def server_clock(headers: httpx2.Headers) -> datetime | None:
+    """The server's present: its Date, and for how long a cache kept the answer since."""
+    at, age = http_date(headers.get("date", "")), headers.get("age", "")
+    return at + timedelta(seconds=int(age)) if at is not None and re.fullmatch("[0-9]{1,9}", age, re.ASCII) else at
 
 
 def _again(state: tenacity.RetryCallState) -> Again:

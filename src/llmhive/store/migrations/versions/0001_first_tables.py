@@ -54,7 +54,10 @@ def upgrade() -> None:
         sa.Column("model_id", sa.String(), nullable=False),
         sa.Column("unit", sa.String(), nullable=False, comment="prompt, completion, input_cache_read …"),
         sa.Column(
-            "rate", tables.Exact(), nullable=True, comment="USD per unit, exact; NULL: decided per request (a router)"
+            "rate",
+            tables.Exact(),
+            nullable=True,
+            comment="USD per unit, exact; NULL: not a known number",
         ),
         sa.Column("position", sa.Integer(), nullable=False, comment="0 is the base, then the order of overrides"),
         sa.Column("condition", tables.Json(), nullable=True, comment="when the override applies; NULL for the base"),
@@ -83,7 +86,7 @@ def upgrade() -> None:
         sa.Column("models_seen", sa.Integer(), server_default="0", nullable=False),
         sa.Column("added", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
-            "changed", sa.Integer(), server_default="0", nullable=False, comment="models with a changed field but price"
+            "changed", sa.Integer(), server_default="0", nullable=False, comment="models with another field changed"
         ),
         sa.Column("repriced", sa.Integer(), server_default="0", nullable=False, comment="models with a changed price"),
         sa.Column("deactivated", sa.Integer(), server_default="0", nullable=False),

@@ -1,0 +1,456 @@
+"""Believed × feed → plan: laws, and the exact lines of a plan."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmhive.catalog.diff import Belief, Change, Plan, compare, diff
+from llmhive.catalog.feed import Feed, Record, Scope, Unreadable, covers
+from llmhive.catalog.model import Model, Reasoning, Version
+from llmhive.catalog.pricing import ConditionValue, Override, Pricing
+from tests.catalog import strategies as our
+
+laws = settings(deadline=None)
+Believed = dict[str, Belief]
+
+
+def carry_out(plan: Plan, believed: Believed) -> Believed:
+    """What is believed once a plan is applied."""
+    after = dict(believed)
+    for record in plan.added:
+        assert record.id not in after
+        after[record.id] = Belief(record.version, is_active=True, raw=record.raw)
+    for record in plan.altered:
+        after[record.id] = replace(after[record.id], version=record.version, raw=record.raw)
+    for record in plan.reactivated:
+        after[record.id] = replace(after[record.id], is_active=True)
+    for record in plan.refreshed:
+        after[record.id] = replace(after[record.id], raw=record.raw)
+    for model_id in plan.deactivated:
+        after[model_id] = replace(after[model_id], is_active=False)
+    return after
+
+
+def after(*some: Feed) -> Believed:
+    believed: Believed = {}
+    for feed in some:
+        believed = carry_out(diff(believed, feed), believed)
+    return believed
+
+
+beliefs = st.lists(our.feeds(), max_size=3).map(lambda some: after(*some))
+
+
+# --- laws
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_a_plan_converges_and_a_second_is_empty(believed: Believed, feed: Feed) -> None:
+    then = carry_out(diff(believed, feed), believed)
+    second = diff(then, feed)
+    assert second.is_empty
+    assert (second.changes, second.news) == ((), ())
+    assert second.unchanged == len(feed.records)
+    assert carry_out(second, then) == then
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_what_is_listed_is_believed(believed: Believed, feed: Feed) -> None:
+    then = carry_out(diff(believed, feed), believed)
+    for record in feed.records:
+        assert then[record.id] == Belief(record.version, is_active=True, raw=record.raw)
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_nothing_is_forgotten(believed: Believed, feed: Feed) -> None:
+    then = carry_out(diff(believed, feed), believed)
+    assert then.keys() == believed.keys() | {record.id for record in feed.records}
+    for model_id in believed.keys() - {record.id for record in feed.records}:
+        assert then[model_id] == replace(believed[model_id], is_active=then[model_id].is_active)
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_exactly_the_missing_in_scope_are_deactivated(believed: Believed, feed: Feed) -> None:
+    quarantined = [entry.model_id for entry in feed.unreadable]
+    missing = {
+        model_id
+        for model_id, belief in believed.items()
+        if belief.is_active
+        and model_id not in {record.id for record in feed.records}
+        and model_id not in quarantined
+        and None not in quarantined
+        and (feed.scope == "all" or {"text"} & set(belief.version.model.output_modalities or ["text"]))
+    }
+    plan = diff(believed, feed)
+    assert plan.deactivated == tuple(sorted(missing))
+
+
+@laws
+@given(beliefs, our.feeds(scope="text"))
+def test_a_text_feed_never_deactivates_what_outputs_no_text(believed: Believed, feed: Feed) -> None:
+    for model_id in diff(believed, feed).deactivated:
+        assert believed[model_id].version.model.output_modalities != ("image",)
+
+
+@laws
+@given(beliefs, our.feeds(), st.permutations(our.POOL))
+def test_an_unreadable_record_without_an_id_deactivates_nothing(
+    believed: Believed, feed: Feed, order: list[str]
+) -> None:
+    entries = [Unreadable(0, None, "a test"), *(Unreadable(1, name, "a test") for name in order[:2])]
+    assert diff(believed, replace(feed, unreadable=tuple(entries))).deactivated == ()
+
+
+@laws
+@given(beliefs, our.feeds(), st.sampled_from(our.POOL))
+def test_an_unreadable_record_with_an_id_keeps_only_that(believed: Believed, feed: Feed, kept: str) -> None:
+    without = set(diff(believed, replace(feed, unreadable=())).deactivated)
+    entry = Unreadable(0, kept, "a test")
+    assert set(diff(believed, replace(feed, unreadable=(entry,))).deactivated) == without - {kept}
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_every_readable_record_is_touched_or_unchanged(believed: Believed, feed: Feed) -> None:
+    plan = diff(believed, feed)
+    listed = {record.id for record in feed.records}
+    touched = {change.id for change in plan.changes} & listed
+    assert plan.unchanged + len(touched) == len(feed.records)
+    same = [r for r in feed.records if r.id in believed and believed[r.id].version.model == r.model]
+    assert plan.unchanged == sum(believed[record.id].is_active for record in same)
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_the_lines_of_a_plan_agree_with_its_lists(believed: Believed, feed: Feed) -> None:
+    plan = diff(believed, feed)
+
+    def concerned(what: str) -> set[str]:
+        return {change.id for change in plan.changes if change.what == what}
+
+    assert concerned("added") == {record.id for record in plan.added}
+    assert concerned("reactivated") == {record.id for record in plan.reactivated}
+    assert concerned("deactivated") == set(plan.deactivated)
+    assert concerned("changed") | concerned("repriced") == {record.id for record in plan.altered}
+    assert plan.count("added") == len(plan.added)
+    assert plan.count("deactivated") == len(plan.deactivated)
+    assert plan.news == tuple(record.version for record in (*plan.added, *plan.altered))
+
+
+@laws
+@given(beliefs, our.feeds(), st.randoms(use_true_random=False))
+def test_the_order_of_records_does_not_matter(believed: Believed, feed: Feed, dice: Any) -> None:
+    records = list(feed.records)
+    dice.shuffle(records)
+    shuffled = replace(feed, records=tuple(records))
+    assert carry_out(diff(believed, shuffled), believed) == carry_out(diff(believed, feed), believed)
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_active_before_is_what_the_scope_covers(believed: Believed, feed: Feed) -> None:
+    active = [belief.version.model for belief in believed.values() if belief.is_active]
+    seen = [model for model in active if feed.scope == "all" or model.output_modalities != ("image",)]
+    assert diff(believed, feed).active_before == len(seen)
+
+
+@laws
+@given(our.models, our.models, st.sets(st.sampled_from(["name", "pricing", "reasoning", "input_modalities"])))
+def test_two_models_differ_exactly_where_a_line_says_so(model: Model, other: Model, taken: set[str]) -> None:
+    mixed = replace(model, **{name: getattr(other, name) for name in taken})
+    changes = compare(model, mixed)
+    named = {(change.field or "").partition(".")[0] for change in changes}
+    assert named == {name for name in taken if getattr(model, name) != getattr(mixed, name)}
+    assert (not changes) is (model == mixed)
+    for change in changes:
+        assert change.before != change.after
+        assert change.id == model.id
+
+
+@laws
+@given(our.models, our.models)
+def test_lines_are_json_and_mirror_each_other(model: Model, other: Model) -> None:
+    there, back = compare(model, other), compare(other, model)
+    assert [(c.field, c.before, c.after) for c in there] == [(c.field, c.after, c.before) for c in back]
+    for change in there:
+        json.dumps(change.to_json(), allow_nan=False)
+
+
+# --- plans by example
+
+ONE = Model("a/one", name="One", output_modalities=("text",))
+
+
+def listed(*models: Model, raw: bytes = b"{}", scope: Scope = "all") -> Feed:
+    return Feed(scope, tuple(Record(Version(model), raw) for model in models), rows=len(models))
+
+
+def test_an_added_model() -> None:
+    feed = listed(ONE, Model("a/two"))
+    plan = diff({}, feed)
+    assert plan.changes == (Change("a/one", "added", None, None, "One"), Change("a/two", "added", None, None, "a/two"))
+    assert plan.added == feed.records
+    assert (plan.altered, plan.reactivated, plan.refreshed, plan.deactivated) == ((), (), (), ())
+    assert not plan.is_empty
+    assert plan.feed is feed
+
+
+def test_a_model_that_is_gone() -> None:
+    plan = diff(after(listed(ONE, Model("a/two"), Model("a/three"))), listed(ONE))
+    assert plan.changes == (
+        Change("a/three", "deactivated", "is_active", True, False),
+        Change("a/two", "deactivated", "is_active", True, False),
+    )
+    assert (plan.unchanged, plan.active_before, plan.is_empty) == (1, 3, False)
+
+
+def test_what_is_gone_goes_once() -> None:
+    assert diff(after(listed(ONE), listed()), listed()).is_empty
+
+
+def test_a_model_that_is_back_as_it_was() -> None:
+    plan = diff(after(listed(ONE), listed()), listed(ONE))
+    assert plan.changes == (Change("a/one", "reactivated", "is_active", False, True),)
+    assert ([r.id for r in plan.reactivated], plan.altered, plan.news) == (["a/one"], (), ())
+    assert (plan.unchanged, plan.active_before) == (0, 0)
+
+
+def test_a_model_that_is_back_and_other() -> None:
+    plan = diff(after(listed(ONE), listed()), listed(replace(ONE, name="Won")))
+    assert plan.changes == (
+        Change("a/one", "reactivated", "is_active", False, True),
+        Change("a/one", "changed", "name", "One", "Won"),
+    )
+    assert [record.model.name for record in plan.altered] == ["Won"]
+    assert [version.model.name for version in plan.news] == ["Won"]
+
+
+def test_other_bytes_of_the_same_content_are_renewed_and_no_change() -> None:
+    plan = diff(after(listed(ONE)), listed(ONE, raw=b"{ }"))
+    assert [record.raw for record in plan.refreshed] == [b"{ }"]
+    assert (plan.changes, plan.unchanged, plan.is_empty, plan.altered) == ((), 1, False, ())
+
+
+def test_other_content_is_not_also_renewed() -> None:
+    assert diff(after(listed(ONE)), listed(replace(ONE, name="Won"), raw=b"{ }")).refreshed == ()
+
+
+def test_a_bootstraps_fact_is_renewed_by_the_first_record() -> None:
+    believed = {"a/one": Belief(Version(ONE), is_active=True, raw=None)}
+    assert [record.id for record in diff(believed, listed(ONE)).refreshed] == ["a/one"]
+
+
+def test_a_model_is_counted_once_however_much_changed() -> None:
+    before = replace(ONE, pricing=Pricing.of({"prompt": Decimal(1), "completion": Decimal(1)}))
+    now = replace(ONE, name="Won", tokenizer="GPT", pricing=Pricing.of({"prompt": Decimal(2), "completion": Decimal(2)}))
+    plan = diff(after(listed(before)), listed(now))
+    assert [plan.count(what) for what in ("changed", "repriced", "added", "deactivated", "held")] == [1, 1, 0, 0, 0]
+    assert len(plan.changes) == 4
+    assert plan.unchanged == 0
+
+
+def test_a_change_as_scripts_see_it() -> None:
+    assert Change("a/b", "repriced", "pricing.prompt", "1", None).to_json() == {
+        "id": "a/b", "what": "repriced", "field": "pricing.prompt", "before": "1", "after": None,
+    }  # fmt: skip
+
+
+# --- scopes
+
+IMAGE = Model("a/painter", output_modalities=("image",))
+BOTH = Model("a/both", output_modalities=("image", "text"))
+OLD = Model("a/old")
+
+
+@pytest.mark.parametrize(
+    ("model", "is_covered"), [(ONE, True), (BOTH, True), (OLD, True), (IMAGE, False)], ids=lambda v: getattr(v, "id", v)
+)
+def test_what_a_text_feed_covers(model: Model, is_covered: bool) -> None:
+    assert covers("text", model) is is_covered
+    assert covers("all", model)
+
+
+def test_what_a_text_feed_does_not_list_may_still_be_there() -> None:
+    plan = diff(after(listed(ONE, BOTH, OLD, IMAGE)), listed(scope="text"))
+    assert plan.deactivated == ("a/both", "a/old", "a/one")
+    assert plan.active_before == 3
+
+
+@pytest.mark.parametrize(
+    ("scopes_seen", "scope", "baseline"),
+    [
+        (("text",), "all", ("a/painter",)),
+        (("text", "all"), "all", ()),
+        (("all",), "all", ()),
+        ((), "all", ()),
+        (("text",), "text", ()),
+    ],
+)
+def test_the_first_look_at_everything_is_no_news(
+    scopes_seen: tuple[str, ...], scope: Scope, baseline: tuple[str, ...]
+) -> None:
+    plan = diff({}, listed(ONE, BOTH, OLD, IMAGE, scope=scope), scopes_seen=scopes_seen)
+    assert plan.baseline == baseline
+    assert len(plan.added) == 4
+
+
+def test_only_what_is_added_is_baseline() -> None:
+    assert diff(after(listed(IMAGE)), listed(IMAGE), scopes_seen=("text",)).baseline == ()
+
+
+# --- compare, line by line
+
+
+def override(rate: str, **conditions: ConditionValue) -> Override:
+    return Override(tuple(sorted(conditions.items())), (("prompt", Decimal(rate)),))
+
+
+def priced(*overrides: Override, **rates: str) -> dict[str, Any]:
+    return {"pricing": Pricing.of({unit: Decimal(rate) for unit, rate in rates.items()}, overrides)}
+
+
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "lines"),
+    [
+        ({}, {}, []),
+        # plain values
+        ({"name": "A"}, {"name": "B"}, [("changed", "name", "A", "B")]),
+        ({}, {"description": "text"}, [("changed", "description", None, "text")]),
+        ({"context_length": 5}, {"context_length": 0}, [("changed", "context_length", 5, 0)]),
+        ({"is_moderated": True}, {"is_moderated": False}, [("changed", "is_moderated", True, False)]),
+        ({"is_moderated": None}, {"is_moderated": False}, [("changed", "is_moderated", None, False)]),
+        # lists
+        (
+            {"supported_parameters": ("seed", "tools")},
+            {"supported_parameters": ("tools",)},
+            [("changed", "supported_parameters", ["seed", "tools"], ["tools"])],
+        ),
+        ({"output_modalities": ("text",)}, {}, [("changed", "output_modalities", ["text"], [])]),
+        # names and numbers
+        (
+            {"default_parameters": (("temperature", Decimal("0.7")), ("top_k", 5))},
+            {"default_parameters": (("temperature", 1),)},
+            [("changed", "default_parameters", {"temperature": 0.7, "top_k": 5}, {"temperature": 1})],
+        ),
+        (
+            {},
+            {"per_request_limits": (("prompt_tokens", 7),)},
+            [("changed", "per_request_limits", {}, {"prompt_tokens": 7})],
+        ),
+        # dates
+        (
+            {"expiration_date": date(2026, 1, 2)},
+            {"expiration_date": date(2098, 12, 31)},
+            [("changed", "expiration_date", "2026-01-02", "2098-12-31")],
+        ),
+        ({}, {"created_at": AT}, [("changed", "created_at", None, "2026-05-01T12:00:00Z")]),
+        # reasoning
+        (
+            {},
+            {"reasoning": Reasoning(mandatory=True, default_effort="high", supported_efforts=("high", "low"))},
+            [
+                (
+                    "changed",
+                    "reasoning",
+                    None,
+                    {
+                        "mandatory": True, "default_enabled": None, "default_effort": "high",
+                        "supported_efforts": ["high", "low"], "supports_max_tokens": None,
+                    },
+                )
+            ],
+        ),
+        # prices, one by one
+        (
+            priced(prompt="0.0000025", completion="1", image="3", audio="4"),
+            priced(prompt="0.0000005", completion="1", image="0", web_search="0.010"),
+            [
+                ("repriced", "pricing.audio", "4", None),
+                ("repriced", "pricing.image", "3", None),
+                ("repriced", "pricing.prompt", "0.0000025", "0.0000005"),
+                ("repriced", "pricing.web_search", None, "0.01"),
+            ],
+        ),
+        (priced(prompt="0"), priced(), [("repriced", "pricing.prompt", "0", None)]),
+        (priced(prompt="0"), priced(prompt="-1"), [("repriced", "pricing.prompt", "0", "-1")]),
+        (priced(prompt="1.50", image="0"), priced(prompt="1.5"), []),
+        # overrides, all together
+        (
+            priced(override("1", min_prompt_tokens=5), prompt="9"),
+            priced(override("1.0", min_prompt_tokens=6), override("2", utc_days=("monday",), utc_end=0), prompt="9"),
+            [
+                (
+                    "repriced",
+                    "pricing.overrides",
+                    [{"when": {"min_prompt_tokens": 5}, "rates": {"prompt": "1"}}],
+                    [
+                        {"when": {"min_prompt_tokens": 6}, "rates": {"prompt": "1"}},
+                        {"when": {"utc_days": ["monday"], "utc_end": 0}, "rates": {"prompt": "2"}},
+                    ],
+                )
+            ],
+        ),
+        (
+            priced(override("1", min_prompt_tokens=5), prompt="9"),
+            priced(prompt="8"),
+            [
+                ("repriced", "pricing.prompt", "9", "8"),
+                ("repriced", "pricing.overrides", [{"when": {"min_prompt_tokens": 5}, "rates": {"prompt": "1"}}], None),
+            ],
+        ),
+        # a headline that its windows replace
+        (
+            priced(prompt="9"),
+            priced(override("1", utc_end=1200), override("2", utc_start=1200), prompt="1"),
+            [
+                ("repriced", "pricing.prompt", "9", None),
+                (
+                    "repriced",
+                    "pricing.overrides",
+                    None,
+                    [
+                        {"when": {"utc_end": 1200}, "rates": {"prompt": "1"}},
+                        {"when": {"utc_start": 1200}, "rates": {"prompt": "2"}},
+                    ],
+                ),
+            ],
+        ),
+        # several, in the order of the fields
+        (
+            {"name": "A", "alias_target": "x"} | priced(prompt="1"),
+            {"name": "B", "alias_target": "y"} | priced(prompt="2"),
+            [
+                ("changed", "name", "A", "B"),
+                ("repriced", "pricing.prompt", "1", "2"),
+                ("changed", "alias_target", "x", "y"),
+            ],
+        ),
+    ],
+)
+def test_the_lines_of_a_change(before: dict[str, Any], now: dict[str, Any], lines: list[tuple[str, str, Any, Any]]) -> None:
+    found = [change.to_json() for change in compare(Model("a/b", **before), Model("a/b", **now))]
+    wanted = [
+        {"id": "a/b", "what": what, "field": field, "before": was, "after": is_now} for what, field, was, is_now in lines
+    ]
+    # as JSON: a tuple is a list there
+    assert json.loads(json.dumps(found)) == wanted
+
+
+def test_whole_numbers_stay_whole_in_a_line() -> None:
+    (change,) = compare(Model("a/b"), Model("a/b", default_parameters=(("top_k", 5), ("top_p", Decimal("0.95")))))
+    assert json.dumps(change.after) == '{"top_k": 5, "top_p": 0.95}'

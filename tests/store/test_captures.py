@@ -1,0 +1,122 @@
+"""Bodies are kept once, small, and verified when read."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from llmhive.errors import StoreError
+from llmhive.store import runs
+from llmhive.store.captures import (
+    KEY_FRAME_EVERY,
+    Capture,
+    Captures,
+    compress,
+    decompress,
+    last_applied,
+    read_body,
+    scopes_applied,
+)  # fmt: skip
+from llmhive.store.database import Database
+from llmhive.store.tables import body
+
+START = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def bodies(count: int) -> list[bytes]:
+    """Bodies that differ a little from one to the next, as the real ones do."""
+    dice = random.Random(3)
+    words = [dice.randbytes(12).hex() for _ in range(2000)]
+    made = []
+    for _ in range(count):
+        words[dice.randrange(len(words))] = dice.randbytes(12).hex()
+        made.append("\n".join(words).encode())
+    return made
+
+
+def capture(content: bytes, number: int, **values: object) -> Capture:
+    given = {"fetched_at": START + timedelta(hours=number), "source": "test", "scope": "all"} | values
+    return Capture(digest=hashlib.sha256(content).hexdigest(), **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def run_id(database: Database) -> int:
+    with database.write() as connection:
+        claimed = runs.claim(connection, "backfill", trigger="test", owner="test", now=START, interval=None)
+    assert isinstance(claimed, runs.Claimed)
+    return claimed.run_id
+
+
+def test_every_body_reads_back(database: Database, run_id: int) -> None:
+    contents = bodies(70)
+    for number, content in enumerate(contents):
+        # a new object each time, as in separate processes
+        with database.write() as connection:
+            Captures().keep(connection, capture(content, number), content, run_id, "applied")
+    with database.read() as connection:
+        assert [read_body(connection, hashlib.sha256(content).hexdigest()) for content in contents] == contents
+        depths = list(connection.execute(sa.select(body.c.depth).order_by(body.c.id)).scalars())
+        size = connection.execute(sa.select(sa.func.sum(sa.func.length(body.c.data)))).scalar_one()
+    assert depths == [number % KEY_FRAME_EVERY for number in range(70)]
+    assert size < sum(len(content) for content in contents) / 10
+
+
+def test_the_same_body_is_kept_once(database: Database, run_id: int) -> None:
+    (content,) = bodies(1)
+    with database.write() as connection:
+        kept = Captures()
+        for number in range(3):
+            kept.keep(connection, capture(content, number), content, run_id, "applied")
+        kept.keep(connection, capture(content, 3), None, run_id, "applied")
+    with database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(body)).scalar_one() == 1
+
+
+@pytest.mark.parametrize("damage", ["flip", "swap"])
+def test_damage_is_noticed(database: Database, run_id: int, damage: str) -> None:
+    one, two = bodies(2)
+    with database.write() as connection:
+        kept = Captures()
+        kept.keep(connection, capture(one, 0), one, run_id, "applied")
+        kept.keep(connection, capture(two, 1), two, run_id, "applied")
+        first = connection.execute(sa.select(body.c.data).where(body.c.id == 1)).scalar_one()
+        bad = compress(two, None) if damage == "swap" else bytes([*first[:40], first[40] ^ 255, *first[41:]])
+        connection.execute(body.update().where(body.c.id == 1).values(data=bad))
+    with database.read() as connection, pytest.raises(StoreError, match="damaged"):
+        read_body(connection, hashlib.sha256(one).hexdigest())
+
+
+def test_a_body_that_is_not_there(database: Database) -> None:
+    with database.read() as connection, pytest.raises(StoreError, match="no body"):
+        read_body(connection, "0" * 64)
+
+
+def test_a_patch_needs_its_base() -> None:
+    one, two = bodies(2)
+    assert decompress(compress(two, one), one) == two
+    assert len(compress(two, one)) < len(compress(two, None)) / 20
+
+
+def test_the_newest_applied_capture_of_a_scope(database: Database, run_id: int) -> None:
+    one, two, three = bodies(3)
+    with database.write() as connection:
+        kept = Captures()
+        assert last_applied(connection) is None
+        kept.keep(connection, capture(two, 5, etag='"2"'), two, run_id, "applied")
+        kept.keep(connection, capture(one, 1), one, run_id, "applied")
+        kept.keep(connection, capture(three, 9), three, run_id, "held")
+        kept.keep(connection, capture(three, 7, scope="text"), three, run_id, "accepted")
+    with database.read() as connection:
+        newest = last_applied(connection, "all")
+        assert newest is not None
+        assert (newest.digest, newest.etag, newest.fetched_at) == (
+            hashlib.sha256(two).hexdigest(), '"2"', START + timedelta(hours=5),
+        )  # fmt: skip
+        overall = last_applied(connection)
+        assert overall is not None
+        assert overall.scope == "text"
+        assert scopes_applied(connection) == {"all", "text"}
