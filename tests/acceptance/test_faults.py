@@ -182,3 +182,12 @@ def test_a_database_that_cannot_be_opened_is_said_in_a_line(llmhive: Command, fa
         assert "Traceback" not in result.stderr
         assert "not-a-secret" not in result.stderr
     assert fake.requests == []
+
+
+@pytest.mark.parametrize("words", ["sync", "status", "models", "doctor --offline", "migrate"])
+def test_a_file_that_is_no_database_is_said_in_a_line(words: str, bare: Command) -> None:
+    (bare.folder / "junk.db").write_bytes(b"this is not a database at all " * 100)
+    result = bare.run(*words.split(), DATABASE_URL=f"sqlite:///{bare.folder / 'junk.db'}")
+    assert result.code == 1, result
+    assert "junk.db" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr

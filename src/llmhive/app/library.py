@@ -16,28 +16,13 @@ from llmhive.app import wiring
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings, read
 from llmhive.catalog.model import from_document, instant
-from llmhive.catalog.pricing import per_million, plain
+from llmhive.catalog.pricing import PER_TOKEN, per_million, plain
 from llmhive.catalog.run import Run
 from llmhive.errors import NotFound
 from llmhive.store import browse, captures, catalog, runs
 from llmhive.store.browse import Query
 from llmhive.store.database import Database, connect
 
-#: Prices per token: per million of them is how people compare. The others are per request, search or image.
-_PER_TOKEN = frozenset(
-    [
-        "prompt",
-        "completion",
-        "image_token",
-        "audio",
-        "audio_output",
-        "input_audio_cache",
-        "internal_reasoning",
-        "input_cache_read",
-        "input_cache_write",
-        "input_cache_write_1h",
-    ]
-)
 _COLUMNS = (
     "id", "canonical_slug", "name", "author", "family", "variant", "description", "created_at", "context_length",
     "max_completion_tokens", "input_modalities", "output_modalities", "supported_parameters", "tokenizer",
@@ -212,7 +197,7 @@ def _model_json(row: Mapping[str, Any], as_of: datetime | None) -> dict[str, Any
     document["pricing_per_million"] = {
         unit: plain(per_million(Decimal(rate))) if isinstance(rate, str) else None
         for unit, rate in pricing.items()
-        if unit in _PER_TOKEN
+        if unit in PER_TOKEN
     }
     return document
 

@@ -28,15 +28,15 @@ def database(settings: Settings) -> Database:
     return connect(settings.url)
 
 
-def client(settings: Settings, tell: Tell | None = None) -> Client:
-    """The door to OpenRouter, with the whole budget of a sync before it."""
+def client(settings: Settings, tell: Tell | None = None, *, deadline: float | None = None) -> Client:
+    """The door to OpenRouter; the deadline is by the monotonic clock, by default a whole sync's budget from now."""
     # the HTTP library costs a sixth of a second to import, and only who asks OpenRouter needs it
     from llmhive.app.openrouter.client import Client
 
     return Client(
         settings.base_url,
         api_key=settings.api_key or None,
-        deadline=time.monotonic() + settings.timeout_seconds,
+        deadline=time.monotonic() + settings.timeout_seconds if deadline is None else deadline,
         wall=now,
         random=random.SystemRandom(),
         on_event=lambda event, facts: tell(event, **facts) if tell else None,
@@ -44,9 +44,10 @@ def client(settings: Settings, tell: Tell | None = None) -> Client:
 
 
 def sync(settings: Settings, database: Database, tell: Tell) -> Sync:
-    """A sync, ready to run."""
+    """A sync, ready to run; its budget runs from here."""
     from llmhive.app.openrouter.sync import Policy, Sync
 
+    deadline = time.monotonic() + settings.timeout_seconds
     return Sync(
         database,
         Policy(
@@ -55,7 +56,7 @@ def sync(settings: Settings, database: Database, tell: Tell) -> Sync:
             stale_after=timedelta(seconds=settings.stale_seconds),
             limits=Limits(removal_percent=settings.removal_limit_percent),
         ),
-        lambda: client(settings, tell),
+        lambda: client(settings, tell, deadline=deadline),
         owner=f"{socket.gethostname()}:{os.getpid()}",
         now=now,
         sleep=time.sleep,

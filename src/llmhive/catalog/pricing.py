@@ -35,6 +35,8 @@ UNITS = (
     "input_cache_write",
     "input_cache_write_1h",
 )
+#: Units that count tokens: people compare them per million. The others are for one request, image or search.
+PER_TOKEN = frozenset(UNITS) - {"request", "image", "web_search"}
 #: Conditions of an override that we can evaluate; one with any other is skipped (reference 3.2, rule 6).
 CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end", "utc_days")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+
+if TYPE_CHECKING:
+    import psycopg
 
 from llmhive.errors import DatabaseUnavailable, SchemaOutdated, SettingsError
 
@@ -149,6 +152,7 @@ def connect(url: str) -> Database:
             pool_pre_ping=True,
             connect_args={"connect_timeout": 10, "application_name": "llmhive"},
         )
+        event.listen(engine, "connect", _prepare_postgresql)
         return Database(engine)
     if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
         if not parsed.database or parsed.database == ":memory:":
@@ -170,6 +174,13 @@ def _identity(text: Any) -> Any:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 4000", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
+    # nobody waits for a lock for ever, and a process that fell asleep in a transaction loses it
+    connection.execute("SET lock_timeout = '30s'")
+    connection.execute("SET idle_in_transaction_session_timeout = '60s'")
+    connection.commit()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

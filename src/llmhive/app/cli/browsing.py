@@ -14,6 +14,7 @@ from llmhive.app.cli import render
 from llmhive.app.cli.syncing import Json
 from llmhive.app.library import Catalog, Page
 from llmhive.app.wiring import now
+from llmhive.catalog.pricing import CONDITIONS, PER_TOKEN, UNITS
 from llmhive.errors import UsageError
 from llmhive.store.browse import SORTS, Query
 
@@ -122,7 +123,7 @@ def _show_page(page: Page) -> None:
                 escape(row["id"]),
                 render.tokens(row["context_length"]),
                 *(
-                    render.price(row["pricing"][unit], row["pricing_kind"]).removeprefix("$")
+                    render.short_price(row["pricing"][unit], row["pricing_kind"]).removeprefix("$")
                     for unit in ("prompt", "completion")
                 ),
                 " ".join(row["input_modalities"]),
@@ -211,15 +212,32 @@ def _show_prices(found: dict[str, Any]) -> None:
         console.print(words[kind], style="yellow")
     if found["is_scheduled"]:
         console.print("Prices depend on the hour; these were in force at the last sync.", style="yellow")
-    pairs = [(unit, _rate(found, unit, rate)) for unit, rate in pricing.items() if isinstance(rate, str)]
+    order = {unit: position for position, unit in enumerate(UNITS)}
+    priced = sorted(pricing.items(), key=lambda item: order.get(item[0], len(order)))
+    pairs = [(unit, _rate(unit, rate)) for unit, rate in priced if isinstance(rate, str)]
     render.facts(console, [(unit, text) for unit, text in pairs if text])
     for entry in pricing.get("overrides") or ():
-        console.print(f"override: {escape(', '.join(f'{name} {value}' for name, value in entry.items()))}")
+        rates = [f"{unit} {_rate(unit, str(entry[unit]))}" for unit in UNITS if unit in entry]
+        console.print(f"{escape(_condition(entry))}: {escape(', '.join(rates))}")
 
 
-def _rate(found: dict[str, Any], unit: str, rate: str) -> str | None:
+def _condition(entry: dict[str, Any]) -> str:
+    """When an override applies, in words; what we do not understand as it stands."""
+    words = []
+    if "min_prompt_tokens" in entry:
+        words.append(f"above {int(entry['min_prompt_tokens']):,} prompt tokens")
+    if "utc_start" in entry or "utc_end" in entry:
+        start, end = int(entry.get("utc_start", 0)), int(entry.get("utc_end", 0)) or 2400
+        words.append(f"from {start // 100:02}:{start % 100:02} to {end // 100:02}:{end % 100:02} UTC")
+    if "utc_days" in entry:
+        words.append(f"on {', '.join(entry['utc_days'])}")
+    unknown = [f"{name} {value}" for name, value in entry.items() if name not in (*UNITS, *CONDITIONS)]
+    return " ".join([*words, *unknown]) or "always"
+
+
+def _rate(unit: str, rate: str) -> str | None:
     if not Decimal(rate):
         return "free" if unit in {"prompt", "completion"} else None
-    if unit in found["pricing_per_million"]:
+    if unit in PER_TOKEN:
         return f"{render.price(rate)} per million tokens"
     return f"${render.money(Decimal(rate))} each"

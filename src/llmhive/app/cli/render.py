@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
@@ -17,6 +17,9 @@ from llmhive.catalog.pricing import per_million, plain
 
 #: A table wider than the terminal wraps; one in a pipe must not.
 _PIPE_WIDTH = 200
+_FOUR_DIGITS = Context(prec=4)
+#: Prices are strings already; what is a number in JSON stays one.
+_JSON = msgspec.json.Encoder(decimal_format="number")
 
 
 def out() -> Console:
@@ -27,16 +30,21 @@ def out() -> Console:
 
 def as_json(document: Any) -> None:
     """Print one JSON document on stdout, exact numbers as they are."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    text = msgspec.json.format(_JSON.encode(document), indent=2)
     sys.stdout.write(text.decode() + "\n")
 
 
 def price(rate: str | Decimal | None, kind: str = "fixed") -> str:
-    """USD per token, shown per million tokens."""
+    """USD per token, shown per million tokens with every digit."""
     if rate is None:
-        return {"dynamic": "varies", "unknown": "unknown"}.get(kind, "unknown")
+        return "varies" if kind == "dynamic" else "unknown"
     dollars = per_million(Decimal(rate))
     return "free" if not dollars else f"${money(dollars)}"
+
+
+def short_price(rate: str | Decimal | None, kind: str = "fixed") -> str:
+    """USD per token, shown per million tokens with four digits that count."""
+    return price(None if rate is None else _FOUR_DIGITS.plus(Decimal(rate)), kind)
 
 
 def money(dollars: Decimal) -> str:

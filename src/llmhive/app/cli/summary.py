@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from llmhive.app.cli import render
+from llmhive.catalog.pricing import PER_TOKEN
 from llmhive.catalog.run import Run
 
 #: Lines of a group before "… and N more".
@@ -42,6 +43,8 @@ def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
             console.print(f"{'':15} … and {len(lines) - len(shown)} more{where}", style="dim")
     if run.plan and run.unchanged:
         console.print(f"{run.unchanged:>5} unchanged", style="dim")
+    if groups["dearer"] or groups["cheaper"] or groups["repriced"]:
+        console.print(f"{'':15} Prices in USD per million tokens.", style="dim")
     for found in run.verdicts or ():
         console.print(f"  Gate, rule {found['rule']}: {found['outcome']}. {escape(found['reason'])}.", style="yellow")
 
@@ -53,7 +56,7 @@ def _headline(run: Run) -> str:
         if run.kind == "bootstrap":
             return f"Loaded the bootstrap catalog: {run.models_seen} models{number}."
         if run.dry_run:
-            return f"Dry run: a sync would see {run.models_seen} models; nothing was written{took}."
+            return f"Dry run{took}: a sync would see {run.models_seen} models. Nothing was written."
         return f"Synced {run.models_seen} models{took}{_news(run)}{number}."
     if run.status == "held":
         prefix = "Dry run: the gate would hold this answer" if run.dry_run else f"Held by the gate{number}"
@@ -82,8 +85,10 @@ def _held_advice(run: Run) -> str:
 
 
 def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
-    """A plan's lines by what they mean to a person; prices per million tokens."""
+    """A plan's lines by what they mean to a person, a line a model; prices per million tokens."""
     groups: dict[str, list[str]] = {name: [] for name, _ in _GROUPS}
+    prices: dict[str, list[dict[str, Any]]] = {}
+    fields: dict[str, list[str]] = {}
     for change in plan:
         match change["what"]:
             case "added":
@@ -93,36 +98,53 @@ def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
             case "reactivated":
                 groups["back"].append(change["id"])
             case "repriced":
-                name, line = _repriced(change)
-                groups[name].append(line)
+                prices.setdefault(change["id"], []).append(change)
             case "changed":
-                groups["changed"].append(f"{change['id']}  {_changed(change)}")
+                fields.setdefault(change["id"], []).append(_changed(change))
+    for model_id, changes in prices.items():
+        # what people pay most for comes first
+        changes.sort(key=lambda change: (change["field"] not in _HEADLINE, change["field"] != _HEADLINE[0]))
+        groups[_direction(changes)].append(f"{model_id}  {', '.join(map(_repriced, changes))}")
+    groups["changed"] = [f"{model_id}  {', '.join(lines)}" for model_id, lines in fields.items()]
     return groups
 
 
-def _repriced(change: dict[str, Any]) -> tuple[str, str]:
+_HEADLINE = ("pricing.prompt", "pricing.completion")
+
+
+def _direction(changes: list[dict[str, Any]]) -> str:
+    """Dearer or cheaper where the prompt and completion prices agree on it, else repriced."""
+    signs = set()
+    for change in changes:
+        before, after = change["before"], change["after"]
+        if change["field"] in _HEADLINE:
+            if not isinstance(before, str) or not isinstance(after, str) or min(Decimal(before), Decimal(after)) < 0:
+                return "repriced"
+            signs.add(Decimal(after) > Decimal(before))
+    return "dearer" if signs == {True} else "cheaper" if signs == {False} else "repriced"
+
+
+def _repriced(change: dict[str, Any]) -> str:
     unit = change["field"].removeprefix("pricing.")
     before, after = change["before"], change["after"]
-    if not isinstance(before, str) or not isinstance(after, str):
-        what = "is now priced" if before is None else "is no longer priced" if after is None else "changed"
-        if isinstance(after, str):
-            what += f" at {_rate(unit, after)}"
-        return "repriced", f"{change['id']}  {unit} {what}"
+    if unit == "overrides":
+        return "overrides changed" if before and after else "overrides added" if after else "overrides gone"
+    if before is None:
+        return f"{unit} now {_rate(unit, after)}"
+    if after is None:
+        return f"{unit} no longer {_rate(unit, before)}"
     old, new = Decimal(before), Decimal(after)
-    line = f"{change['id']}  {unit} {_rate(unit, before)} → {_rate(unit, after)}"
-    if old < 0 or new < 0:
-        return "repriced", line
-    if old > 0 and new > 0:
-        line += f" ({(new - old) / old * 100:+.0f} %)"
-    return ("dearer" if new > old else "cheaper"), line
+    if _rate(unit, before) == _rate(unit, after):
+        # the difference lies behind the digits shown
+        return f"{unit} {render.price(before)} → {render.price(after)}"
+    line = f"{unit} {_rate(unit, before)} → {_rate(unit, after)}"
+    return f"{line} ({(new - old) / old * 100:+.0f} %)" if old > 0 and new > 0 else line
 
 
 def _rate(unit: str, rate: str) -> str:
     if Decimal(rate) < 0:
         return "varies"
-    if unit in {"request", "image", "web_search", "image_output"}:
-        return f"${render.money(Decimal(rate))}"
-    return render.price(rate) + ("" if Decimal(rate) == 0 else "/M")
+    return render.short_price(rate) if unit in PER_TOKEN else f"${render.money(Decimal(rate))}"
 
 
 def _changed(change: dict[str, Any]) -> str:
