@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         support.begin_session()
         config.add_cleanup(support.end_session)
+        # a polite stop (timeout, CI) is Ctrl-C: no server is left behind
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(params=support.DIALECTS)

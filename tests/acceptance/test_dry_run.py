@@ -119,4 +119,4 @@ def test_people_see_that_nothing_was_written(llmhive: Command, fake: FakeOpenRou
     fake.serve(AFTER)
     result = llmhive.run("sync", "--dry-run")
     assert result.code == 0
-    assert "nothing was written" in result.stdout
+    assert "Nothing was written." in result.stdout

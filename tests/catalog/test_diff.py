@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog.diff import Belief, Change, Plan, compare, diff
@@ -18,7 +18,7 @@ from llmhive.catalog.model import Model, Reasoning, Version
 from llmhive.catalog.pricing import ConditionValue, Override, Pricing
 from tests.catalog import strategies as our
 
-laws = settings(deadline=None)
+laws = our.laws
 Believed = dict[str, Belief]
 
 
@@ -254,7 +254,9 @@ def test_a_bootstraps_fact_is_renewed_by_the_first_record() -> None:
 
 def test_a_model_is_counted_once_however_much_changed() -> None:
     before = replace(ONE, pricing=Pricing.of({"prompt": Decimal(1), "completion": Decimal(1)}))
-    now = replace(ONE, name="Won", tokenizer="GPT", pricing=Pricing.of({"prompt": Decimal(2), "completion": Decimal(2)}))
+    now = replace(
+        ONE, name="Won", tokenizer="GPT", pricing=Pricing.of({"prompt": Decimal(2), "completion": Decimal(2)})
+    )
     plan = diff(after(listed(before)), listed(now))
     assert [plan.count(what) for what in ("changed", "repriced", "added", "deactivated", "held")] == [1, 1, 0, 0, 0]
     assert len(plan.changes) == 4
@@ -369,8 +371,11 @@ AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
                     "reasoning",
                     None,
                     {
-                        "mandatory": True, "default_enabled": None, "default_effort": "high",
-                        "supported_efforts": ["high", "low"], "supports_max_tokens": None,
+                        "mandatory": True,
+                        "default_enabled": None,
+                        "default_effort": "high",
+                        "supported_efforts": ["high", "low"],
+                        "supports_max_tokens": None,
                     },
                 )
             ],
@@ -442,10 +447,13 @@ AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
         ),
     ],
 )
-def test_the_lines_of_a_change(before: dict[str, Any], now: dict[str, Any], lines: list[tuple[str, str, Any, Any]]) -> None:
+def test_the_lines_of_a_change(
+    before: dict[str, Any], now: dict[str, Any], lines: list[tuple[str, str, Any, Any]]
+) -> None:
     found = [change.to_json() for change in compare(Model("a/b", **before), Model("a/b", **now))]
     wanted = [
-        {"id": "a/b", "what": what, "field": field, "before": was, "after": is_now} for what, field, was, is_now in lines
+        {"id": "a/b", "what": what, "field": field, "before": was, "after": is_now}
+        for what, field, was, is_now in lines
     ]
     # as JSON: a tuple is a list there
     assert json.loads(json.dumps(found)) == wanted

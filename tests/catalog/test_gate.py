@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog.diff import Plan
 from llmhive.catalog.feed import Feed, Unreadable
 from llmhive.catalog.gate import Hold, Judgement, Limits, Verdict, judge, percent
+from tests.catalog import strategies as our
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -28,9 +29,7 @@ def plan(
 ) -> Plan:
     missing = names(gone) if isinstance(gone, int) else gone
     quarantine = tuple(Unreadable(position, None, "it is a test") for position in range(unreadable))
-    return Plan(
-        Feed("all", (), quarantine, total, rows), deactivated=tuple(sorted(missing)), active_before=of
-    )
+    return Plan(Feed("all", (), quarantine, total, rows), deactivated=tuple(sorted(missing)), active_before=of)
 
 
 def judged(
@@ -156,7 +155,7 @@ def test_limits_are_settings() -> None:
     assert outcomes(judged(plan(gone=2, unreadable=50), limits=limits)) == [("removal", "held")]
 
 
-@settings(deadline=None)
+@our.laws
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.floats(0, 500), st.integers(0, 5))
 def test_more_removals_are_never_judged_milder(few: int, more: int, of: int, days: float, back: int) -> None:
     few, more = sorted((min(few, of), min(more, of)))
@@ -167,7 +166,7 @@ def test_more_removals_are_never_judged_milder(few: int, more: int, of: int, day
     assert large.is_held >= small.is_held
 
 
-@settings(deadline=None)
+@our.laws
 @given(st.integers(0, 60), st.integers(1, 60), st.floats(0, 500), st.floats(0, 500))
 def test_a_longer_pause_never_holds_more(gone: int, of: int, days: float, longer: float) -> None:
     short, long = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog.identity import Identity, identify
@@ -63,7 +63,7 @@ def test_siblings_share_a_family(model_id: str, family: str) -> None:
     assert identify(model_id).family == family
 
 
-@settings(deadline=None)
+@our.laws
 @given(st.text())
 def test_taking_apart_never_fails_and_loses_nothing(model_id: str) -> None:
     found = identify(model_id)
@@ -74,7 +74,7 @@ def test_taking_apart_never_fails_and_loses_nothing(model_id: str) -> None:
     assert whole in {model_id, model_id.removesuffix(":"), model_id.replace("/", "", 1).removesuffix(":")}
 
 
-@settings(deadline=None)
+@our.laws
 @given(our.ids)
 def test_variant_and_alias_do_not_change_the_family(model_id: str) -> None:
     base = model_id.removeprefix("~").partition(":")[0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog.identity import identify
@@ -18,7 +19,7 @@ from llmhive.catalog.model import FIELDS, Model, Reasoning, Version, from_docume
 from llmhive.catalog.pricing import Override, Pricing, kind_of
 from tests.catalog import strategies as our
 
-laws = settings(deadline=None)
+laws = our.laws
 
 WHOLE = Model(
     id="a/b:free",
@@ -186,6 +187,7 @@ def test_a_stored_version_is_not_computed_again() -> None:
 
 def test_a_version_is_a_key() -> None:
     assert len({Version(WHOLE), Version(replace(WHOLE)), Version(Model("a/b"))}) == 2
+    assert hash(Version(WHOLE)) != hash(Version(Model("a/b")))
 
 
 def test_a_version_is_not_its_model() -> None:
@@ -228,17 +230,18 @@ def test_a_models_pricing_kind(model: Model) -> None:
         ({"prompt": "1", "completion": "-1"}, ("text",), ("1", None)),
         # half a price is still known
         ({"prompt": "1"}, ("text",), ("1", None)),
-        ({"completion": "2"}, ("text",), (None, "2")),
+        ({"prompt": "0.5"}, ("text",), ("0.5", None)),
+        ({"completion": "0.5"}, ("text",), (None, "0.5")),
         ({"prompt": "0"}, ("text",), (None, None)),
         ({"completion": "0"}, ("text",), (None, None)),
         ({}, ("text",), (None, None)),
     ],
 )
-def test_headlines(
-    rates: dict[str, str], outputs: tuple[str, ...], headline: tuple[str | None, str | None]
-) -> None:
+def test_headlines(rates: dict[str, str], outputs: tuple[str, ...], headline: tuple[str | None, str | None]) -> None:
     priced = Pricing.of({unit: Decimal(rate) for unit, rate in rates.items()})
-    prompt, completion = Model("a/b", output_modalities=outputs, pricing=priced).headline(datetime(2026, 5, 1, tzinfo=UTC))
+    prompt, completion = Model("a/b", output_modalities=outputs, pricing=priced).headline(
+        datetime(2026, 5, 1, tzinfo=UTC)
+    )
     assert (prompt, completion) == tuple(None if rate is None else Decimal(rate) for rate in headline)
 
 
@@ -248,8 +251,8 @@ def test_a_headline_is_the_rate_at_that_instant() -> None:
         for start, end, rate in ((0, 1200, 1), (1200, 0, 2))
     ]
     model = Model("a/b", pricing=Pricing.of({}, windows))
-    assert model.headline(datetime(2026, 5, 1, 11, 59, tzinfo=UTC)) == (1, 1)
-    assert model.headline(datetime(2026, 5, 1, 12, tzinfo=UTC)) == (2, 2)
+    assert model.headline(datetime(2026, 5, 1, 11, 59, tzinfo=UTC)) == (Decimal(1), Decimal(1))
+    assert model.headline(datetime(2026, 5, 1, 12, tzinfo=UTC)) == (Decimal(2), Decimal(2))
 
 
 @pytest.mark.parametrize(
@@ -264,3 +267,12 @@ def test_a_headline_is_the_rate_at_that_instant() -> None:
 def test_instants_are_written_in_utc(at: datetime, text: str) -> None:
     assert instant(at) == text
     assert datetime.fromisoformat(text) == at
+
+
+def test_instants_are_written_in_utc_whatever_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        written = instant(datetime(2026, 5, 1, 12, tzinfo=UTC))
+    time.tzset()
+    assert written == "2026-05-01T12:00:00Z"

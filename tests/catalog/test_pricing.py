@@ -26,8 +26,8 @@ from llmhive.catalog.pricing import (
 )
 from tests.catalog import strategies as our
 
-laws = settings(deadline=None)
-slow_laws = settings(deadline=None, max_examples=60)
+laws = our.laws
+slow_laws = settings(our.laws, max_examples=60)
 
 #: every minute of the week as (weekday, minute of the day); Monday first
 WEEK = [(day, minute) for day in range(7) for minute in range(24 * 60)]
@@ -55,13 +55,11 @@ def monday(hhmm: int, *, days: int = 0) -> datetime:
 def understood(entry: Override) -> bool:
     for name, value in entry.conditions:
         match name, value:
-            case ("utc_start" | "utc_end"), int():
+            case (("utc_start" | "utc_end"), int()):
                 if not (0 <= value // 100 < 24 and 0 <= value % 100 < 60) and value != 2400:
                     return False
             case "utc_days", tuple():
-                if any(
-                    len(name) < 3 or not any(day[: len(name)] == name.casefold() for day in DAYS) for name in value
-                ):
+                if any(len(name) < 3 or not any(day[: len(name)] == name.casefold() for day in DAYS) for name in value):
                     return False
             case "min_prompt_tokens", int():
                 pass
@@ -282,8 +280,9 @@ def test_a_missing_optional_price_and_zero_are_equal(rates: dict[str, Decimal], 
 
 @pytest.mark.parametrize("unit", ["prompt", "completion"])
 def test_a_missing_main_price_is_unknown_and_not_zero(unit: str) -> None:
-    assert pricing(**{unit: "0"}) != pricing()
-    assert pricing(**{unit: "0"}).rate(unit) == 0
+    zero = Pricing.of({unit: Decimal(0)})
+    assert zero != pricing()
+    assert zero.rate(unit) == 0
     assert pricing().rate(unit) is None
 
 
@@ -342,6 +341,16 @@ def test_a_headline_beside_windows_with_a_hole_counts() -> None:
     assert pricing(hole, prompt="1") != pricing(hole, prompt="2")
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_one_minute_of_the_week_is_a_hole(first: bool) -> None:
+    day = "monday" if first else "sunday"
+    window = override(utc_days=(day,), utc_start=1) if first else override(utc_days=(day,), utc_end=2359)
+    others = tuple(sorted(name for name in DAYS if name != day))
+    windows = [override(utc_days=others), window]
+    assert tiled_units(windows) == frozenset()
+    assert tiled_units([*windows, override(utc_days=(day,))]) == {"prompt"}
+
+
 def test_a_token_threshold_does_not_tile() -> None:
     assert pricing([override(min_prompt_tokens=1)], prompt="7").rate("prompt") == 7
 
@@ -370,8 +379,6 @@ def test_scheduled_is_a_main_price_that_the_clock_decides(entry: Override, is_sc
 
 # --- kinds
 
-FREE_TEXT: dict[str, Any] = {"variant": None, "output_modalities": ("text",)}
-
 
 @pytest.mark.parametrize(
     ("priced", "variant", "outputs", "kind"),
@@ -381,7 +388,12 @@ FREE_TEXT: dict[str, Any] = {"variant": None, "output_modalities": ("text",)}
         (pricing(prompt="1", completion="0"), None, ["text"], "fixed"),
         (pricing(prompt="0", completion="0", image="1"), None, ["text"], "fixed"),
         (pricing(prompt="0", completion="0", image="1"), "free", ["text"], "fixed"),
-        (pricing([override({"prompt": "1"}, min_prompt_tokens=5)], prompt="0", completion="0"), None, ["text"], "fixed"),
+        (
+            pricing([override({"prompt": "1"}, min_prompt_tokens=5)], prompt="0", completion="0"),
+            None,
+            ["text"],
+            "fixed",
+        ),
         (pricing([override({"prompt": "0"}, min_prompt_tokens=5)], prompt="0", completion="0"), None, ["text"], "free"),
         # routers
         (pricing(prompt="-1", completion="-1"), None, ["text"], "dynamic"),

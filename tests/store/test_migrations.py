@@ -93,3 +93,9 @@ def test_the_password_is_never_shown() -> None:
     database = connect("postgres://user:hunter2@localhost/db?host=/cloudsql/p:r:i")
     assert "hunter2" not in database.label
     assert database.dialect == "postgresql"
+
+
+def test_a_version_nobody_knows_is_said(database: Database, database_url: str) -> None:
+    execute(database_url, "UPDATE alembic_version SET version_num = '0000'")
+    with pytest.raises(SchemaOutdated, match="does not know"):
+        database.migrate()

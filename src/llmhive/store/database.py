@@ -79,7 +79,10 @@ class Database:
         try:
             with engine.begin() as connection:
                 yield connection
-        except sa.exc.OperationalError as error:
+        except (sa.exc.IntegrityError, sa.exc.DataError):
+            # not the database's fault but ours
+            raise
+        except sa.exc.DBAPIError as error:
             raise DatabaseUnavailable(f"The database {self.label} cannot be used: {_first_line(error)}.") from error
 
     def schema(self) -> Schema:
@@ -112,6 +115,7 @@ class Database:
         # half a second of imports that only this needs
         from alembic import command
         from alembic.config import Config
+        from alembic.util import CommandError
 
         if self.path is not None:
             try:
@@ -124,7 +128,13 @@ class Database:
             if self.dialect == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise SchemaOutdated(
+                    f"The tables in {self.label} are of a version this program does not know ({error}). Is it another "
+                    "program's database? Otherwise update LLMHive, or restore a backup."
+                ) from error
 
     def close(self) -> None:
         """Give back all connections."""

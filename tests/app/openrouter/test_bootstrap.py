@@ -18,7 +18,7 @@ from llmhive.catalog.model import Model
 from llmhive.catalog.pricing import Override, Pricing
 from tests.catalog import strategies as our
 
-laws = settings(deadline=None, max_examples=60)
+laws = settings(our.laws, max_examples=60)
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 #: what a table of facts does not hold
 LEFT_OUT: dict[str, Any] = {

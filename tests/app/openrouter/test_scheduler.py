@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.app.openrouter import scheduler
 from llmhive.app.openrouter.scheduler import next_time
+from tests.catalog import strategies as our
 
 # 2026-05-03 is a Sunday
 
@@ -55,7 +56,7 @@ def test_the_answer_is_in_utc_whatever_the_question() -> None:
     assert found.utcoffset() == timedelta(0)
 
 
-@settings(deadline=None)
+@our.laws
 @given(st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1)))  # noqa: DTZ001
 def test_it_is_the_first_such_instant(moment: datetime) -> None:
     after = moment.replace(tzinfo=UTC)
@@ -91,9 +92,7 @@ def test_the_guides_command_is_llmhive_sync(
     assert run_as_main(monkeypatch, *words) == ["llmhive", "llmhive", *command]
 
 
-def test_without_a_word_it_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_word_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_as_main(monkeypatch, "--dry-run")
     assert ended.value.code == 2
