@@ -433,6 +433,8 @@ def main() -> None:
     if options.file.suffix == ".gz":
         body = gzip.decompress(body)
     with FakeOpenRouter(ok(body, gzip=True), port=options.port) as fake:
+        count = len(json.loads(body)["data"])
+        fake.serve(dump({"data": {"count": count}}), path="/models/count")
         print(f"export OPENROUTER_BASE_URL={fake.base_url}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()

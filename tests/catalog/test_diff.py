@@ -263,6 +263,14 @@ def test_a_model_is_counted_once_however_much_changed() -> None:
     assert plan.unchanged == 0
 
 
+@pytest.mark.parametrize("part", ["added", "altered", "reactivated", "refreshed", "deactivated"])
+def test_any_part_alone_is_work_to_do(part: str) -> None:
+    nothing = Plan(listed(ONE))
+    assert nothing.is_empty
+    some: Any = ("a/one",) if part == "deactivated" else nothing.feed.records
+    assert not replace(nothing, **{part: some}).is_empty
+
+
 def test_a_change_as_scripts_see_it() -> None:
     assert Change("a/b", "repriced", "pricing.prompt", "1", None).to_json() == {
         "id": "a/b", "what": "repriced", "field": "pricing.prompt", "before": "1", "after": None,

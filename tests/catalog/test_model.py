@@ -216,6 +216,12 @@ def test_a_models_pricing_kind(model: Model) -> None:
     )
 
 
+def test_a_free_variant_is_free_whatever_it_outputs() -> None:
+    free = Pricing.of({"prompt": Decimal(0), "completion": Decimal(0)})
+    assert Model("a/b:free", output_modalities=("image",), pricing=free).pricing_kind == "free"
+    assert Model("a/b", output_modalities=("image",), pricing=free).pricing_kind == "unknown"
+
+
 @pytest.mark.parametrize(
     ("rates", "outputs", "headline"),
     [

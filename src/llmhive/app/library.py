@@ -94,7 +94,8 @@ class Catalog:
         return Page(data, total, state.catalog_version, as_of, state.source)
 
     def model(self, model_id: str) -> dict[str, Any]:
-        """One model by id, canonical slug, or either in other case (design 3.6, *Model*), active or not.
+        """One model (design 3.6, *Model*), active or not, by its id, its canonical slug, or the part after the author
+        where only one model has it; upper and lower case are the same.
 
         Raises `NotFound`, saying why: never seen, with near names, or an empty catalog.
         """
@@ -102,8 +103,8 @@ class Catalog:
             raise NotFound("The catalog is empty. Run `llmhive sync` first.")
         with self._database.read() as connection:
             row = browse.model(connection, model_id)
-            if row is None and (slugs := browse.by_slug(connection, model_id)):
-                row = browse.model(connection, slugs[0])
+            if row is None and (meant := browse.meant_by(connection, model_id)):
+                row = browse.model(connection, meant)
             if row is None:
                 raise NotFound(_why_missing(model_id, browse.ids(connection)))
             as_of = _as_of(connection)
@@ -227,7 +228,7 @@ def _why_missing(name: str, known: list[tuple[str, bool]]) -> str:
     near = [by_fold[wanted]] if wanted in by_fold else [by_slug[wanted]] if wanted in by_slug else []
     near += [by_fold[key] for key in difflib.get_close_matches(wanted, by_fold, n=4, cutoff=0.6)]
     near += [by_slug[key] for key in difflib.get_close_matches(wanted, by_slug, n=4, cutoff=0.6)]
-    near += [model_id for key, model_id in by_fold.items() if wanted in key][:4]
+    near += [model_id for key, model_id in by_fold.items() if len(wanted) > 2 and wanted in key][:4]
     inactive = {model_id for model_id, is_active in known if not is_active}
     names = [f"{model_id} (inactive)" if model_id in inactive else model_id for model_id in dict.fromkeys(near)][:4]
     hint = f"Near names: {', '.join(names)}." if names else "`llmhive models TEXT` searches."

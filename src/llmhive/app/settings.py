@@ -43,7 +43,10 @@ def _base_url(value: str) -> str:
 
 def _number(least: float, most: float) -> Callable[[str], float]:
     def parse(value: str) -> float:
-        number = float(value)
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueError("it is not a number") from None
         if not least <= number <= most:
             raise ValueError(f"it must lie between {least:g} and {most:g}")
         return number
@@ -53,7 +56,10 @@ def _number(least: float, most: float) -> Callable[[str], float]:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        number = int(value)
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError("it is not a whole number") from None
         if not least <= number <= most:
             raise ValueError(f"it must lie between {least} and {most}")
         return number
@@ -111,7 +117,7 @@ class Settings:
         "RESEARCH_SCHEDULE", "0 3 * * 0", "when the research sync is due (cron, UTC)", _cron
     )
     removal_limit_percent: float = _setting(
-        "SYNC_REMOVAL_LIMIT_PERCENT", "10", "a sync that would lose more of the active models is held", _number(0, 100)
+        "SYNC_REMOVAL_LIMIT_PERCENT", "10", "a sync that would lose more of the active models is held", _number(0, 60)
     )
 
     @property

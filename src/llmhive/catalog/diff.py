@@ -5,14 +5,17 @@ A model's absence counts only within the feed's scope, and not at all when a rec
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llmhive.catalog.feed import Feed, Record, covers
+from llmhive.catalog.feed import Feed, Record, covers, missing
 from llmhive.catalog.model import FIELDS, PAIR_FIELDS, Model, Number, Version, instant, pricing_document
 from llmhive.catalog.pricing import Pricing, plain
 
+#: Why a feed's differences are not all news: it is the first to show what earlier scopes left out, or the first real
+#: one after a bootstrap's facts.
+Baseline = Literal["first look", "bootstrap"]
 What = Literal["added", "changed", "repriced", "deactivated", "reactivated", "held"]
 Json = Any
 
@@ -52,7 +55,7 @@ class Plan:
     refreshed: tuple[Record, ...] = ()  #: other bytes, same content: `raw` is renewed, nothing changed
     deactivated: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
-    baseline: tuple[str, ...] = ()  #: among `added`: outside every earlier feed's scope, so not news
+    baseline: Baseline | None = None  #: why some of it is not news
     active_before: int = 0  #: believed active models that the scope covers
 
     @property
@@ -85,21 +88,13 @@ class _Draft:
     changes: list[Change] = field(default_factory=list)
 
 
-def diff(believed: Mapping[str, Belief], feed: Feed, *, scopes_seen: Collection[str] = ()) -> Plan:
-    """Compare what is believed with what a feed says.
-
-    `scopes_seen` names the scopes of the feeds applied so far: the first ``all`` feed after ``text`` ones shows models
-    that were there all the time.
-    """
+def diff(believed: Mapping[str, Belief], feed: Feed, *, baseline: Baseline | None = None) -> Plan:
+    """Compare what is believed with what a feed says; `baseline` says why some of it is not news."""
     draft = _Draft()
     for record in feed.records:
-        _compare(believed.get(record.id), record, draft)
-    listed = {record.id for record in feed.records}
-    quarantined = {entry.model_id for entry in feed.unreadable}
-    covered = [key for key, belief in believed.items() if belief.is_active and covers(feed.scope, belief.version.model)]
-    # an unreadable record without an id may be any of the missing ones
-    gone = [] if None in quarantined else sorted(key for key in covered if key not in listed and key not in quarantined)
-    is_first_look = feed.scope == "all" and "text" in scopes_seen and "all" not in scopes_seen
+        _compare(believed.get(record.id), record, draft, is_bootstrap=baseline == "bootstrap")
+    active = {key: belief.version.model for key, belief in believed.items() if belief.is_active}
+    gone = missing(feed, active)
     return Plan(
         feed=feed,
         added=tuple(draft.added),
@@ -111,12 +106,12 @@ def diff(believed: Mapping[str, Belief], feed: Feed, *, scopes_seen: Collection[
             *draft.changes,
             *(Change(key, "deactivated", "is_active", before=True, after=False) for key in gone),
         ),
-        baseline=tuple(r.id for r in draft.added if is_first_look and not covers("text", r.model)),
-        active_before=len(covered),
+        baseline=baseline,
+        active_before=sum(covers(feed.scope, model) for model in active.values()),
     )
 
 
-def _compare(belief: Belief | None, record: Record, draft: _Draft) -> None:
+def _compare(belief: Belief | None, record: Record, draft: _Draft, *, is_bootstrap: bool) -> None:
     if belief is None:
         draft.added.append(record)
         draft.changes.append(Change(record.id, "added", after=record.model.name or record.id))
@@ -127,17 +122,20 @@ def _compare(belief: Belief | None, record: Record, draft: _Draft) -> None:
         draft.changes.append(Change(record.id, "reactivated", "is_active", before=False, after=True))
     if not same:
         draft.altered.append(record)
-        draft.changes.extend(compare(belief.version.model, record.model))
+        draft.changes.extend(compare(belief.version.model, record.model, only_known=is_bootstrap))
     elif belief.raw != record.raw:
         draft.refreshed.append(record)
 
 
-def compare(before: Model, after: Model) -> list[Change]:
-    """The fields in which two versions of a model differ; prices one by one as ``pricing.UNIT``."""
+def compare(before: Model, after: Model, *, only_known: bool = False) -> list[Change]:
+    """The fields in which two versions of a model differ; prices one by one as ``pricing.UNIT``.
+
+    With `only_known`, what was not known before is no change: a bootstrap's facts leave most fields out.
+    """
     changes = []
     for name in FIELDS:
         old, new = getattr(before, name), getattr(after, name)
-        if old == new:
+        if old == new or (only_known and (old is None or old == ())):
             continue
         if name == "pricing":
             changes.extend(_repriced(after.id, old, new))

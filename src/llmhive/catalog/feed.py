@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,3 +54,16 @@ class Feed:
 def covers(scope: Scope, model: Model) -> bool:
     """Whether a feed of a scope would list a model; one whose modalities are unknown counts as text."""
     return scope == "all" or not model.output_modalities or "text" in model.output_modalities
+
+
+def missing(feed: Feed, listed: Mapping[str, Model]) -> list[str]:
+    """The ids of models listed before that a feed no longer lists, sorted; only those its scope covers.
+
+    A record in quarantine is not missing; and where not even its id can be read, it may be any of the missing ones, so
+    none counts.
+    """
+    present: set[str | None] = {record.id for record in feed.records}
+    present |= {entry.model_id for entry in feed.unreadable}
+    if None in present:
+        return []
+    return sorted(key for key, model in listed.items() if key not in present and covers(feed.scope, model))

@@ -16,6 +16,16 @@ from llmhive.catalog.diff import Plan
 Rule = Literal["empty", "total_count", "unreadable", "removal"]
 
 
+#: What to do about each rule's findings, or what happens by itself.
+ADVICE: dict[Rule, str] = {
+    "empty": "The next sync asks again.",
+    "total_count": "The next sync asks again.",
+    "unreadable": "The next sync asks again; if it stays so, the records have changed and LLMHive needs an update.",
+    "removal": "If OpenRouter really removed them, go on syncing: what four syncs over 24 hours agree on is believed. "
+    "Or raise SYNC_REMOVAL_LIMIT_PERCENT.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much may happen at once. In two years of real steps the largest removal was 8.0 %, over 90 days 28.9 %."""
@@ -31,8 +41,7 @@ class Limits:
     def removal(self, since_last_applied: timedelta) -> float:
         """The percentage of active models that may be gone after a pause of that length."""
         days = max(since_last_applied, timedelta(0)) / timedelta(days=1)
-        at_most = max(self.removal_percent_at_most, self.removal_percent)
-        return min(self.removal_percent + self.removal_percent_per_day * days, at_most)
+        return min(self.removal_percent + self.removal_percent_per_day * days, self.removal_percent_at_most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +52,19 @@ class Verdict:
     outcome: Literal["held", "released"]
     reason: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    model_id: str | None = None  #: None: it is about the run as a whole
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, or what happens by itself."""
+        return ADVICE[self.rule]
 
     def to_json(self) -> dict[str, Any]:
         """As scripts see it; `model_id` is None for a finding about the run as a whole."""
         return {
             "rule": self.rule,
             "outcome": self.outcome,
-            "model_id": None,
+            "model_id": self.model_id,
             "reason": self.reason,
             "evidence": self.evidence,
         }
@@ -84,6 +99,11 @@ class Judgement:
     def why(self) -> str | None:
         """Why it is held, in a line; None where it is not."""
         return "; ".join(verdict.reason for verdict in self.held) or None
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do about what is held, each advice once."""
+        return tuple(dict.fromkeys(verdict.advice for verdict in self.held))
 
 
 def judge(

@@ -37,6 +37,8 @@ UNITS = (
 )
 #: Units that count tokens: people compare them per million. The others are for one request, image or search.
 PER_TOKEN = frozenset(UNITS) - {"request", "image", "web_search"}
+#: Output modalities whose models count something else under the same names: characters, seconds, searches.
+NOT_PER_TOKEN = frozenset({"speech", "transcription", "rerank"})
 #: Conditions of an override that we can evaluate; one with any other is skipped (reference 3.2, rule 6).
 CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end", "utc_days")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 
 from llmhive.catalog.model import Model, from_document
+from llmhive.errors import UsageError
 from llmhive.store.tables import model_catalog, version
 
 Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completion"]
@@ -55,6 +56,8 @@ class Query:
 
 def models(connection: sa.Connection, query: Query) -> tuple[list[dict[str, Any]], int]:
     """A page of rows, and how many there are in all. Unknown values sort last, ties by id."""
+    if query.sort not in _KEYS:
+        raise UsageError(f"Cannot sort by {query.sort!r}. Choose one of {', '.join(SORTS)}.")
     conditions = _conditions(query)
     total = connection.execute(sa.select(sa.func.count()).select_from(model_catalog).where(*conditions)).scalar_one()
     key = _KEYS[query.sort]
@@ -118,10 +121,17 @@ def model(connection: sa.Connection, model_id: str) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
-def by_slug(connection: sa.Connection, slug: str) -> list[str]:
-    """Ids of a canonical slug, active ones and base rows first."""
-    chosen = sa.select(_c.id).where(_c.canonical_slug == slug)
-    return list(connection.execute(chosen.order_by(_c.is_active.desc(), _c.variant.is_not(None), _c.id)).scalars())
+def meant_by(connection: sa.Connection, name: str) -> str | None:
+    """The id that a name means: in another case, as a canonical slug (its base row), or without its author."""
+    wanted = name.casefold()
+    chosen = sa.select(_c.id).order_by(_c.is_active.desc(), _c.variant.is_not(None), _c.id)
+    for condition in (sa.func.lower(_c.id) == wanted, sa.func.lower(_c.canonical_slug) == wanted):
+        found: str | None = connection.execute(chosen.where(condition)).scalars().first()
+        if found is not None:
+            return found
+    bare = sa.func.lower(_c.id).endswith(f"/{wanted}", autoescape=True)
+    meant = [] if "/" in wanted else list(connection.execute(chosen.where(bare)).scalars())
+    return meant[0] if len(meant) == 1 else None
 
 
 def ids(connection: sa.Connection) -> list[tuple[str, bool]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 import sqlalchemy as sa
 
-from llmhive.catalog.feed import Feed, covers
+from llmhive.catalog.feed import Feed, missing
 from llmhive.catalog.model import Model, Version
 from llmhive.store.tables import insert_new, model_price, served_version, version
 
@@ -60,19 +60,16 @@ def load(connection: sa.Connection) -> Served:
     return Served({row.model_id: Listing(Version.stored(row.digest, row.document), row.is_listed) for row in rows})
 
 
-def record(
-    connection: sa.Connection, served: Served, feed: Feed, at: datetime, gone: Collection[str]
-) -> dict[str, Listing]:
+def record(connection: sa.Connection, served: Served, feed: Feed, at: datetime) -> dict[str, Listing]:
     """Write what a feed says that was not so before; returns the listings to put into `served` after the commit."""
     news: dict[str, Listing] = {}
     for entry in feed.records:
         before = served.by_id.get(entry.id)
         if before is None or not before.is_listed or before.version != entry.version:
             news[entry.id] = Listing(entry.version, is_listed=True)
-    for model_id in gone:
-        before = served.by_id.get(model_id)
-        if before is not None and before.is_listed and covers(feed.scope, before.version.model):
-            news[model_id] = Listing(before.version, is_listed=False)
+    listed = {model_id: listing.version.model for model_id, listing in served.by_id.items() if listing.is_listed}
+    for model_id in missing(feed, listed):
+        news[model_id] = Listing(served.by_id[model_id].version, is_listed=False)
     if news:
         if ended := [{"of": model_id, "at": at} for model_id in news if model_id in served.by_id]:
             connection.execute(_END_VERSION, ended)

@@ -14,7 +14,7 @@ from llmhive.app.cli import render
 from llmhive.app.cli.syncing import Json
 from llmhive.app.library import Catalog, Page
 from llmhive.app.wiring import now
-from llmhive.catalog.pricing import CONDITIONS, PER_TOKEN, UNITS
+from llmhive.catalog.pricing import CONDITIONS, NOT_PER_TOKEN, PER_TOKEN, UNITS
 from llmhive.errors import UsageError
 from llmhive.store.browse import SORTS, Query
 
@@ -115,34 +115,48 @@ def _show_page(page: Page) -> None:
         console.print("The catalog is empty. Run `llmhive sync`.", style="yellow")
         return
     if page.data:
-        made = render.table(
-            "model", "context", "in $/M", "out $/M", "takes", "gives", "", right=("context", "in $/M", "out $/M")
-        )
+        columns = ["model", "context", "in $/M", "out $/M"]
+        # what it takes and gives wants a wide terminal
+        is_wide = not console.is_terminal or console.width >= 110
+        columns += ["takes", "gives", "note"] if is_wide else ["note"]
+        rows = []
         for row in page.data:
-            made.add_row(
-                escape(row["id"]),
-                render.tokens(row["context_length"]),
-                *(
-                    render.short_price(row["pricing"][unit], row["pricing_kind"]).removeprefix("$")
-                    for unit in ("prompt", "completion")
-                ),
-                " ".join(row["input_modalities"]),
-                " ".join(row["output_modalities"]),
-                _marks(row),
-            )
-        console.print(made)
+            prices = [
+                render.short_price(row["pricing"][unit], row["pricing_kind"]).removeprefix("$")
+                for unit in ("prompt", "completion")
+            ]
+            cells = [row["id"], render.tokens(row["context_length"]), *prices]
+            cells += [" ".join(row[name]) for name in ("input_modalities", "output_modalities")] if is_wide else []
+            rows.append([*cells, _marks(row)])
+        if not any(row[-1] for row in rows):
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        render.table(console, columns, rows, right=("context", "in $/M", "out $/M"), gives="model")
     console.print(_footer(page), style="dim")
 
 
 def _marks(row: dict[str, Any]) -> str:
     marks = []
     if not row["is_active"]:
-        marks.append(f"gone since {(row['deactivated_at'] or '')[:10]}")
-    if row["expiration_date"]:
+        marks.append(f"gone {(row['deactivated_at'] or '')[:10]}")
+    elif row["expiration_date"]:
         marks.append(f"expires {row['expiration_date']}")
     if row["is_scheduled"]:
-        marks.append("price depends on the hour")
+        marks.append("by the hour")
+    if _counts_no_tokens(row):
+        marks.append("not per token")
+    if row["pricing_kind"] == "fixed" and not any(Decimal(row["pricing"][u] or 0) for u in ("prompt", "completion")):
+        # neither prompt nor completion cost: something else does
+        marks.append("priced by " + ", ".join(unit for unit, rate in row["pricing"].items() if _is_charged(rate)))
     return ", ".join(marks)
+
+
+def _counts_no_tokens(row: dict[str, Any]) -> bool:
+    """Whether "prompt" stands for seconds, characters or searches: OpenRouter does not say which."""
+    return bool(NOT_PER_TOKEN.intersection(row["output_modalities"]))
+
+
+def _is_charged(rate: object) -> bool:
+    return isinstance(rate, str) and Decimal(rate) > 0
 
 
 def _footer(page: Page) -> str:
@@ -214,7 +228,8 @@ def _show_prices(found: dict[str, Any]) -> None:
         console.print("Prices depend on the hour; these were in force at the last sync.", style="yellow")
     order = {unit: position for position, unit in enumerate(UNITS)}
     priced = sorted(pricing.items(), key=lambda item: order.get(item[0], len(order)))
-    pairs = [(unit, _rate(unit, rate)) for unit, rate in priced if isinstance(rate, str)]
+    counts_tokens = not _counts_no_tokens(found)
+    pairs = [(unit, _rate(unit, rate, counts_tokens)) for unit, rate in priced if isinstance(rate, str)]
     render.facts(console, [(unit, text) for unit, text in pairs if text])
     for entry in pricing.get("overrides") or ():
         rates = [f"{unit} {_rate(unit, str(entry[unit]))}" for unit in UNITS if unit in entry]
@@ -235,9 +250,9 @@ def _condition(entry: dict[str, Any]) -> str:
     return " ".join([*words, *unknown]) or "always"
 
 
-def _rate(unit: str, rate: str) -> str | None:
+def _rate(unit: str, rate: str, counts_tokens: bool = True) -> str | None:
     if not Decimal(rate):
-        return "free" if unit in {"prompt", "completion"} else None
-    if unit in PER_TOKEN:
-        return f"{render.price(rate)} per million tokens"
-    return f"${render.money(Decimal(rate))} each"
+        return "0" if unit in {"prompt", "completion"} else None
+    if not counts_tokens:
+        return f"${render.money(Decimal(rate))} for one (second, character, search or token: OpenRouter does not say)"
+    return f"{render.price(rate)} per million tokens" if unit in PER_TOKEN else f"${render.money(Decimal(rate))} each"

@@ -11,8 +11,8 @@ from llmhive.app import wiring
 from llmhive.app.cli import render
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings
-from llmhive.errors import LLMHiveError
-from llmhive.store import catalog, runs
+from llmhive.errors import LLMHiveError, Refused
+from llmhive.store import captures, catalog, runs
 from llmhive.store.database import Database, Schema
 
 #: Clocks further apart than this make wrong histories.
@@ -44,7 +44,7 @@ def examine(settings: Settings, *, offline: bool) -> list[Finding]:
         database.close()
     found.append(_schedule(settings, now))
     if offline:
-        found.append(Finding("network", ok=True, found="not looked at (--offline)"))
+        found.append(Finding("network", ok=True, found="not looked at (--offline)", advice="Run it without --offline."))
     else:
         found += _guarded("network", lambda: _network(settings, now))
     return found
@@ -72,6 +72,7 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
     with database.read() as connection:
         running, last = runs.running(connection), runs.last_finished(connection, "regular")
         state, clock = catalog.state(connection), runs.clock(connection, now)
+        is_held = captures.is_anything_held(connection, "all")
     if abs(clock - now) > CLOCK_TOLERANCE:
         apart = render.span(abs(clock - now))
         found.append(
@@ -89,11 +90,13 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
     elif state.source == "bootstrap":
         words = f"bootstrap facts of {state.source_at:%Y-%m-%d}" if state.source_at else "bootstrap facts"
         found.append(Finding("catalog", ok=True, found=words, advice="Run `llmhive sync` to replace them."))
+    if is_held:
+        found.append(Finding("held", True, "an answer waits", advice="`llmhive runs` names its run."))
     if last is not None:
         ok = last.status in {"completed", "unchanged"}
         when = render.ago(last.finished_at, now)
         words = f"{last.status}, {when}" + (f": {last.error}" if last.error else "")
-        found.append(Finding("last sync", ok, words, advice=None if ok else f"`llmhive show {last.id}` tells more."))
+        found.append(Finding("last sync", ok, words, advice=None if ok else "Run `llmhive sync` again."))
     return found
 
 
@@ -104,7 +107,13 @@ def _schedule(settings: Settings, now: datetime) -> Finding:
 
 def _network(settings: Settings, now: datetime) -> list[Finding]:
     with wiring.client(settings) as client:
-        told = client.ping()
+        try:
+            told = client.ping()
+        except Refused as error:
+            if error.status != 404:
+                raise
+            # it speaks, though it does not count: a mirror, say
+            return [Finding("network", ok=True, found=f"{settings.base_url} answers, but does not count its models")]
     found = [Finding("network", ok=True, found=f"{settings.base_url} answers")]
     if told.date is not None and abs(told.date - now) > CLOCK_TOLERANCE:
         apart = render.span(abs(told.date - now))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from llmhive.app import settings as settings_table
 from llmhive.app import wiring
@@ -58,17 +59,12 @@ def doctor(
         render.as_json({"ok": all(f.ok for f in findings), "checks": [f.to_json() for f in findings]})
     else:
         console = render.out()
+        made = Table.grid(padding=(0, 1))
         for finding in findings:
-            mark = (
-                "[green]ok  [/]"
-                if finding.ok and not finding.advice
-                else "[yellow]note[/]"
-                if finding.ok
-                else "[red]BAD [/]"
-            )
-            console.print(f"{mark} {finding.name:<9} {escape(finding.found)}")
-            if finding.advice:
-                console.print(f"{'':14} → {escape(finding.advice)}", style="yellow")
+            mark = "[red]BAD[/]" if not finding.ok else "[yellow]note[/]" if finding.advice else "[green]ok[/]"
+            advice = f"\n[yellow]→ {escape(finding.advice)}[/]" if finding.advice else ""
+            made.add_row(mark, finding.name, escape(finding.found) + advice)
+        console.print(made)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
@@ -90,7 +86,10 @@ def make_bootstrap(
             content = bootstrap.make(browse.active_models(connection), last.fetched_at)
     finally:
         database.close()
-    file.write_bytes(content)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"Cannot write {file}: {error.strerror}.") from error
     render.out().print(
         f"Wrote {escape(str(file))}: {len(content):,} bytes, as of {last.fetched_at:%Y-%m-%d %H:%M} UTC."
     )

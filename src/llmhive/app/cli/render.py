@@ -39,7 +39,7 @@ def price(rate: str | Decimal | None, kind: str = "fixed") -> str:
     if rate is None:
         return "varies" if kind == "dynamic" else "unknown"
     dollars = per_million(Decimal(rate))
-    return "free" if not dollars else f"${money(dollars)}"
+    return "free" if kind == "free" and not dollars else f"${money(dollars)}" if dollars else "0"
 
 
 def short_price(rate: str | Decimal | None, kind: str = "fixed") -> str:
@@ -91,12 +91,31 @@ def moment(text: str | None) -> str:
     return "–" if text is None else f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """A table in the house's look."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=name == columns[0])
-    return made
+def table(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), gives: str
+) -> None:
+    """Print a table, a line a row. Where it is too wide for the terminal, the column `gives` gives way; a number is
+    never cut.
+    """
+    widths = [max(len(name), *(len(row[index]) for row in rows)) for index, name in enumerate(columns)]
+    flexible = list(columns).index(gives)
+    if console.is_terminal:
+        room = console.width - sum(widths) + widths[flexible] - 2 * (len(columns) - 1)
+        widths[flexible] = max(min(widths[flexible], room), 12)
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name, width in zip(columns, widths, strict=True):
+        made.add_column(
+            name, justify="right" if name in right else "left", width=width, no_wrap=True, overflow="ellipsis"
+        )  # fmt: skip
+    for row in rows:
+        made.add_row(*map(escape, row))
+    if console.is_terminal:
+        console.print(made)
+        return
+    with console.capture() as printed:
+        console.print(made, width=sum(widths) + 2 * len(widths))
+    # no blanks to fill a terminal that is not there
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in printed.get().splitlines())
 
 
 def facts(console: Console, pairs: Iterable[tuple[str, object]]) -> None:

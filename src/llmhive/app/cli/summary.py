@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from llmhive.app.cli import render
+from llmhive.catalog.gate import ADVICE
 from llmhive.catalog.pricing import PER_TOKEN
 from llmhive.catalog.run import Run
 
@@ -29,7 +30,7 @@ _GROUPS = (
 def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
     """Print a run and its plan; `at_most` None shows every line."""
     console.print(escape(_headline(run)), style="bold" if run.status != "failed" else "bold red")
-    for line in run.notes:
+    for line in run.notes if run.status != "skipped" else ():
         console.print(f"  {escape(line)}", style="yellow")
     groups = group(run.plan or ())
     for name, style in _GROUPS:
@@ -46,7 +47,8 @@ def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
     if groups["dearer"] or groups["cheaper"] or groups["repriced"]:
         console.print(f"{'':15} Prices in USD per million tokens.", style="dim")
     for found in run.verdicts or ():
-        console.print(f"  Gate, rule {found['rule']}: {found['outcome']}. {escape(found['reason'])}.", style="yellow")
+        if found["outcome"] != "held":
+            console.print(f"  The gate let it pass: {escape(found['reason'])}.", style="yellow")
 
 
 def _headline(run: Run) -> str:
@@ -56,7 +58,8 @@ def _headline(run: Run) -> str:
         if run.kind == "bootstrap":
             return f"Loaded the bootstrap catalog: {run.models_seen} models{number}."
         if run.dry_run:
-            return f"Dry run{took}: a sync would see {run.models_seen} models. Nothing was written."
+            what = "would change nothing" if _is_quiet(run) else "would do this"
+            return f"Dry run{took}: a sync would see {run.models_seen} models and {what}. Nothing was written."
         return f"Synced {run.models_seen} models{took}{_news(run)}{number}."
     if run.status == "held":
         prefix = "Dry run: the gate would hold this answer" if run.dry_run else f"Held by the gate{number}"
@@ -64,24 +67,23 @@ def _headline(run: Run) -> str:
     if run.status == "failed":
         return f"Sync failed{number}: {run.error}"
     if run.status == "skipped":
-        return "Nothing done."
-    return f"Run {run.id} is {run.status}." + (f" {run.error}" if run.error else "")
+        return run.notes[0]
+    return f"Run {run.id} is {run.status}" + (f": {run.error}." if run.error else ".")
 
 
 def _news(run: Run) -> str:
     if run.status == "unchanged":
         return ", nothing new"
-    changed = run.added or run.changed or run.repriced or run.deactivated or run.reactivated
-    return "" if changed else ", nothing new but what is not compared (benchmarks and the like)"
+    return ", nothing new but what is not compared (benchmarks and the like)" if _is_quiet(run) else ""
+
+
+def _is_quiet(run: Run) -> bool:
+    return not (run.added or run.changed or run.repriced or run.deactivated or run.reactivated)
 
 
 def _held_advice(run: Run) -> str:
-    if run.held == 1 and any(change["what"] == "deactivated" for change in run.plan or ()):
-        return (
-            "If OpenRouter really removed so much, go on syncing: what four syncs over 24 hours agree on is believed; "
-            "or raise SYNC_REMOVAL_LIMIT_PERCENT."
-        )
-    return "The next sync asks again."
+    rules = [found["rule"] for found in run.verdicts or () if found["outcome"] == "held"]
+    return " ".join(dict.fromkeys(advice for rule, advice in ADVICE.items() if rule in rules))
 
 
 def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
@@ -135,8 +137,7 @@ def _repriced(change: dict[str, Any]) -> str:
         return f"{unit} no longer {_rate(unit, before)}"
     old, new = Decimal(before), Decimal(after)
     if _rate(unit, before) == _rate(unit, after):
-        # the difference lies behind the digits shown
-        return f"{unit} {render.price(before)} → {render.price(after)}"
+        return f"{unit} by less than 0.1 %"
     line = f"{unit} {_rate(unit, before)} → {_rate(unit, after)}"
     return f"{line} ({(new - old) / old * 100:+.0f} %)" if old > 0 and new > 0 else line
 
@@ -163,5 +164,7 @@ def _changed(change: dict[str, Any]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, dict):
         value = ", ".join(f"{name} {_short(part)}" for name, part in value.items()) or "none"
-    text = "none" if value is None else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = "unknown" if value is None else str(value)
     return text if len(text) <= 40 else text[:39] + "…"

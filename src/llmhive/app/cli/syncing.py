@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
@@ -31,8 +30,8 @@ def add_to(app: typer.Typer) -> None:
 
 def settings_help() -> str:
     """The settings as the end of ``sync --help``."""
-    lines = [f"{row.variable} ({row.default or 'none'}): {row.help}." for row in settings_table.TABLE]
-    return "Settings, from the environment or a .env file here (default in parentheses):\n\n" + "\n\n".join(
+    lines = [f"{row.variable}{f' ({row.default})' if row.default else ''}: {row.help}." for row in settings_table.TABLE]
+    return "Settings, from the environment or a .env file here (defaults in parentheses):\n\n" + "\n\n".join(
         escape(line) for line in lines
     )
 
@@ -70,8 +69,10 @@ def sync(
                 run = wiring.sync(settings, database, narrator).run(trigger="cli", force=force, dry_run=dry_run)
         else:
             log = observe.log_to_stderr([settings.api_key])
-            with nullcontext():
-                run = wiring.sync(settings, database, log).run(trigger="cli", force=force, dry_run=dry_run)
+            run = wiring.sync(settings, database, log).run(trigger="cli", force=force, dry_run=dry_run)
+    except (KeyboardInterrupt, SystemExit):
+        typer.echo("llmhive: Stopped. Nothing of this sync was applied.", err=True)
+        raise
     finally:
         database.close()
     _print(run, json, with_plan=dry_run)
@@ -106,7 +107,7 @@ def status(json: Json = False) -> None:
             ("Models", f"{found['models_in_catalog']} active"),
             ("From", source.get(found["source"])),
             ("Age", None if age is None else render.span(timedelta(seconds=age))),
-            ("Held", "an answer waits: see `llmhive runs`" if found["held"] else None),
+            ("Held", "an answer waits: `llmhive runs` names its run" if found["held"] else None),
             ("Next", f"{render.moment(found['next_scheduled_sync'])} by SYNC_SCHEDULE, where a scheduler runs"),
             ("Database", found["database"]),
         ),
@@ -133,18 +134,33 @@ def list_runs(
     if not found:
         console.print("Nothing ran yet. Run `llmhive sync`.", style="yellow")
         return
-    counts = ("seen", "new", "gone", "back", "priced", "changed", "unread")
-    made = render.table("run", "kind", "status", "started (UTC)", "took", *counts, "", right=("run", "took", *counts))
-    for run in found:
-        took = "–" if run.duration_seconds is None else f"{run.duration_seconds:.1f} s"
-        numbers = (
-            run.models_seen, run.added, run.deactivated, run.reactivated, run.repriced, run.changed, run.unreadable,
-        )  # fmt: skip
-        made.add_row(
-            str(run.id), run.kind, run.status, f"{run.started_at:%Y-%m-%d %H:%M}", took,
-            *(str(number) if number else "·" for number in numbers), escape(run.error or ""),
-        )  # fmt: skip
-    console.print(made)
+    rows = [
+        (
+            str(run.id),
+            run.kind,
+            run.status,
+            f"{run.started_at:%Y-%m-%d %H:%M}",
+            "–" if run.duration_seconds is None else f"{run.duration_seconds:.1f} s",
+            run.error or _counts(run),
+        )
+        for run in found
+    ]
+    columns = ("run", "kind", "status", "started (UTC)", "took", "what")
+    render.table(console, columns, rows, right=("run", "took"), gives="what")
+
+
+def _counts(run: Run) -> str:
+    """What a run did, without what it did not."""
+    counts = (
+        (run.models_seen, "seen"),
+        (run.added, "new"),
+        (run.deactivated, "gone"),
+        (run.reactivated, "back"),
+        (run.repriced, "repriced"),
+        (run.changed, "changed"),
+        (run.unreadable, "unreadable"),
+    )
+    return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
 def show(
@@ -157,4 +173,16 @@ def show(
     if json:
         render.as_json(run.to_json())
         return
-    summary.show(render.out(), run, at_most=None)
+    console = render.out()
+    render.facts(
+        console,
+        (
+            ("Run", run.id),
+            ("Kind", f"{run.kind}, started by {run.trigger}"),
+            ("Started", f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC"),
+            ("Took", None if run.duration_seconds is None else f"{run.duration_seconds:.1f} s"),
+            ("Status", run.status),
+        ),
+    )
+    console.print()
+    summary.show(console, run, at_most=None)

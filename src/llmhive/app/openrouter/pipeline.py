@@ -10,8 +10,8 @@ from typing import Any
 
 from llmhive.app.openrouter import bootstrap
 from llmhive.app.openrouter.decode import DECODER, decode
-from llmhive.catalog.diff import Belief, Plan, diff
-from llmhive.catalog.feed import Scope
+from llmhive.catalog.diff import Baseline, Belief, Plan, diff
+from llmhive.catalog.feed import Scope, covers
 from llmhive.catalog.gate import Judgement, Limits, judge
 from llmhive.catalog.run import Status
 from llmhive.store import captures, catalog, history, runs
@@ -48,8 +48,14 @@ class Pipeline:
         """What taking a body would do; writes nothing."""
         self._load(capture.scope)
         feed = decode(content, capture.scope, self._believed.known)
-        plan = diff(self._believed.by_id, feed, scopes_seen=self._scopes)
+        plan = diff(self._believed.by_id, feed, baseline=self._baseline(capture.scope))
         return plan, self._judge(capture, plan)
+
+    def _baseline(self, scope: Scope) -> Baseline | None:
+        if self._state.source == "bootstrap":
+            return "bootstrap"
+        # models that output no text were there all the time, unseen
+        return "first look" if scope == "all" and self._scopes == {"text"} else None
 
     def _judge(self, capture: Capture, plan: Plan) -> Judgement:
         last = self._last[capture.scope]
@@ -85,7 +91,7 @@ class Pipeline:
             if capture.scope in self._waiting:
                 captures.supersede_held(connection, capture.scope)
             history.keep_versions(connection, plan.news)
-            listings = history.record(connection, self._served, plan.feed, capture.fetched_at, plan.deactivated)
+            listings = history.record(connection, self._served, plan.feed, capture.fetched_at)
             beliefs = catalog.apply(
                 connection,
                 plan,
@@ -196,11 +202,11 @@ def notes(plan: Plan) -> list[str]:
     ]
     if len(plan.feed.unreadable) > 20:
         lines.append(f"… and {len(plan.feed.unreadable) - 20} more records are in quarantine.")
-    if plan.baseline:
-        lines.append(
-            f"{len(plan.baseline)} of the added models output no text: the earlier lists could not show them, so they "
-            "are not news."
-        )
+    if plan.baseline == "bootstrap":
+        lines.append("This replaced the bootstrap facts with OpenRouter's list; what differs is not all news.")
+    elif plan.baseline == "first look":
+        unseen = sum(not covers("text", record.model) for record in plan.added)
+        lines.append(f"{unseen} of the new models output no text: earlier lists left them out, so they are not news.")
     flagged = Counter(flag for record in plan.feed.records for flag in record.flags)
     lines += [f"{flag} ({count} {'model' if count == 1 else 'models'}): kept, not understood." for flag, count in
               flagged.most_common(20)]  # fmt: skip

@@ -132,8 +132,8 @@ class Sync:
             if isinstance(found, runs.NotDue):
                 return self._skipped(
                     trigger,
-                    f"run {found.last.id} synced at {found.last.started_at:%H:%M} UTC; the next sync is due at "
-                    f"{found.due_at:%Y-%m-%d %H:%M} UTC. --force syncs now.",
+                    f"run {found.last.id} synced at {found.last.started_at:%H:%M} UTC; due again at "
+                    f"{found.due_at:%Y-%m-%d %H:%M} UTC (SYNC_MIN_INTERVAL_MINUTES). To sync now: llmhive sync --force",
                 )
             if watched is not None and (watched.id != found.run.id or watched.heartbeat_at != found.run.heartbeat_at):
                 return self._skipped(trigger, f"run {found.run.id} ({found.run.kind}) is running; nothing to do here.")
