@@ -133,7 +133,7 @@ def _pairs(keys: tuple[str, ...]) -> st.SearchStrategy[tuple[tuple[str, Number],
 models = st.builds(
     Model,
     id=ids,
-    canonical_slug=st.none() | names,
+    canonical_slug=st.none() | ids,
     name=st.none() | names,
     description=st.none() | names,
     created_at=st.none() | instants.map(lambda at: at.replace(microsecond=0)),
@@ -284,7 +284,7 @@ served_pricings = st.fixed_dictionaries(
 served_records = st.fixed_dictionaries(
     {
         "id": ids,
-        "canonical_slug": names,
+        "canonical_slug": ids,
         "name": names,
         "created": st.integers(0, 2 * 10**9),
         "description": texts,

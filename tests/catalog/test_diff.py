@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmhive.catalog.diff import Belief, Change, Plan, compare, diff
-from llmhive.catalog.feed import Feed, Record, Scope, Unreadable, covers
+from llmhive.catalog.diff import Baseline, Belief, Change, Plan, compare, diff
+from llmhive.catalog.feed import Feed, Record, Scope, Unreadable, covers, missing
 from llmhive.catalog.model import Model, Reasoning, Version
 from llmhive.catalog.pricing import ConditionValue, Override, Pricing
 from tests.catalog import strategies as our
@@ -298,26 +298,70 @@ def test_what_a_text_feed_does_not_list_may_still_be_there() -> None:
     assert plan.active_before == 3
 
 
-@pytest.mark.parametrize(
-    ("scopes_seen", "scope", "baseline"),
-    [
-        (("text",), "all", ("a/painter",)),
-        (("text", "all"), "all", ()),
-        (("all",), "all", ()),
-        ((), "all", ()),
-        (("text",), "text", ()),
-    ],
-)
-def test_the_first_look_at_everything_is_no_news(
-    scopes_seen: tuple[str, ...], scope: Scope, baseline: tuple[str, ...]
-) -> None:
-    plan = diff({}, listed(ONE, BOTH, OLD, IMAGE, scope=scope), scopes_seen=scopes_seen)
-    assert plan.baseline == baseline
-    assert len(plan.added) == 4
+@laws
+@given(beliefs, our.feeds())
+def test_what_is_missing_is_what_a_plan_deactivates(believed: Believed, feed: Feed) -> None:
+    active = {model_id: belief.version.model for model_id, belief in believed.items() if belief.is_active}
+    assert tuple(missing(feed, active)) == diff(believed, feed).deactivated
 
 
-def test_only_what_is_added_is_baseline() -> None:
-    assert diff(after(listed(IMAGE)), listed(IMAGE), scopes_seen=("text",)).baseline == ()
+def test_a_quarantined_record_is_not_missing() -> None:
+    feed = replace(listed(ONE), unreadable=(Unreadable(1, "a/both", "a test"),))
+    before = {model.id: model for model in (ONE, BOTH, OLD, IMAGE)}
+    assert missing(feed, before) == ["a/old", "a/painter"]
+    assert missing(replace(feed, scope="text"), before) == ["a/old"]
+    assert missing(replace(feed, unreadable=(*feed.unreadable, Unreadable(2, None, "a test"))), before) == []
+
+
+# --- what is not all news
+
+
+@pytest.mark.parametrize("baseline", [None, "first look", "bootstrap"])
+def test_a_plan_says_why_some_of_it_is_no_news(baseline: Baseline | None) -> None:
+    assert diff({}, listed(ONE), baseline=baseline).baseline == baseline
+
+
+FACT = replace(ONE, context_length=5, pricing=Pricing.of({"prompt": Decimal(1)}))
+SERVED = replace(
+    FACT, name="Won", context_length=None, description="new", supported_parameters=("seed",), is_moderated=False,
+    reasoning=Reasoning(), pricing=Pricing.of({"prompt": Decimal(2)}),
+)  # fmt: skip
+
+
+def test_after_a_bootstrap_what_its_facts_left_out_is_no_change() -> None:
+    believed = {"a/one": Belief(Version(FACT), is_active=True, raw=None)}
+    plan = diff(believed, listed(SERVED), baseline="bootstrap")
+    assert plan.changes == (
+        Change("a/one", "changed", "name", "One", "Won"),
+        Change("a/one", "changed", "context_length", 5, None),
+        Change("a/one", "repriced", "pricing.prompt", "1", "2"),
+    )
+    assert [record.id for record in plan.altered] == ["a/one"]
+
+
+@pytest.mark.parametrize("baseline", [None, "first look"])
+def test_only_a_bootstraps_facts_are_left_out(baseline: Baseline | None) -> None:
+    believed = {"a/one": Belief(Version(FACT), is_active=True, raw=None)}
+    plan = diff(believed, listed(SERVED), baseline=baseline)
+    assert {change.field for change in plan.changes} == {
+        "name", "context_length", "description", "supported_parameters", "is_moderated", "reasoning", "pricing.prompt",
+    }  # fmt: skip
+
+
+def test_what_is_only_new_to_a_bootstrap_is_kept_and_counts_as_unchanged() -> None:
+    believed = {"a/one": Belief(Version(ONE), is_active=True, raw=None)}
+    plan = diff(believed, listed(replace(ONE, description="new")), baseline="bootstrap")
+    assert ([record.id for record in plan.altered], plan.changes, plan.unchanged) == (["a/one"], (), 1)
+
+
+@laws
+@given(our.models, our.models)
+def test_known_facts_are_compared_all_the_same(model: Model, other: Model) -> None:
+    whole = {change.field: change for change in compare(model, other)}
+    for change in compare(model, other, only_known=True):
+        assert whole.pop(change.field) == change
+    for change in whole.values():
+        assert change.before in (None, [], {})
 
 
 # --- compare, line by line

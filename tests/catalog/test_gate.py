@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from llmhive.catalog.diff import Plan
 from llmhive.catalog.feed import Feed, Unreadable
-from llmhive.catalog.gate import Hold, Judgement, Limits, Verdict, judge, percent
+from llmhive.catalog.gate import ADVICE, Hold, Judgement, Limits, Rule, Verdict, judge, percent
 from tests.catalog import strategies as our
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -146,8 +147,9 @@ def test_the_limit_is_what_may_be_gone(days: int, most: int) -> None:
     assert judged(plan(gone=most + 1, of=1000), since=since).is_held
 
 
-def test_a_limit_that_someone_raised_is_not_cut() -> None:
-    assert Limits(removal_percent=100).removal(NOW) == 100
+@pytest.mark.parametrize(("percent_", "limit"), [(0, 0.5), (40, 40.5), (60, 60), (100, 60)])
+def test_a_limit_of_ones_own_grows_and_ends_alike(percent_: float, limit: float) -> None:
+    assert Limits(removal_percent=percent_).removal(timedelta(days=2)) == limit
 
 
 def test_limits_are_settings() -> None:
@@ -274,6 +276,25 @@ def test_a_verdict_as_scripts_see_it() -> None:
         "rule": "empty", "outcome": "held", "model_id": None, "reason": "the answer lists no model at all",
         "evidence": {"rows": 0},
     }  # fmt: skip
+
+
+def test_a_verdict_may_be_about_a_model() -> None:
+    assert Verdict("removal", "held", "why", model_id="a/b").to_json()["model_id"] == "a/b"
+
+
+def test_each_rule_has_its_advice() -> None:
+    assert ADVICE.keys() == set(get_args(Rule))
+    for rule, advice in ADVICE.items():
+        assert Verdict(rule, "held", "why").advice == advice
+
+
+def test_each_advice_is_given_once_and_only_for_what_is_held() -> None:
+    both = judged(plan(rows=0, total=5))
+    assert both.advice == (ADVICE["empty"],) == (ADVICE["total_count"],)
+    released = judged(plan(GONE, total=7), holds=held(24, 18, 6, gone=GONE))
+    assert released.advice == (ADVICE["total_count"],)
+    assert judged(plan(GONE, unreadable=9)).advice == (ADVICE["unreadable"], ADVICE["removal"])
+    assert judged(plan()).advice == ()
 
 
 def test_evidence_is_json() -> None:

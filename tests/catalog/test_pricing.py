@@ -19,6 +19,7 @@ from llmhive.catalog.pricing import (
     Override,
     Pricing,
     canonical,
+    exact,
     kind_of,
     per_million,
     plain,
@@ -466,6 +467,35 @@ def test_per_million_is_in_the_one_spelling() -> None:
     assert str(per_million(Decimal("0.0000025"))) == "2.5"
     assert str(per_million(Decimal("-0"))) == "0"
     assert str(per_million(Decimal("0.000001"))) == "1"
+
+
+@laws
+@given(our.decimal_texts())
+@example("99999999999999999999.999999999999999999999999999999")
+@example("9007199254740993")
+def test_a_number_is_read_exactly(text: str) -> None:
+    served = our.json_number(text)
+    for value in (text, Decimal(text), Decimal(served), *([] if "." in text else [int(text)])):
+        assert exact(value) == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("1e-7", "0.0000001"), ("+1", "1"), ("1.", "1"), ("1E+99", "1E99"), ("-0", "0"), (-1, "-1")]
+)
+def test_numbers_in_other_forms(value: object, number: str) -> None:
+    assert exact(value) == Decimal(number)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", " 1", "1 ", "1\n", "NaN", "Infinity", "-inf", "1_0", "١", "0x1", ".5", "--1", "1e100", "1e", "1" * 21,
+        f"0.{'1' * 31}", Decimal("NaN"), Decimal("Infinity"), Decimal("1E+400"), 10**20, -(10**20), 1.5, True, False,
+        None, [], {}, b"1",
+    ],
+)  # fmt: skip
+def test_what_is_no_number(value: object) -> None:
+    assert exact(value) is None
 
 
 def test_arithmetic_refuses_to_round() -> None:

@@ -15,8 +15,8 @@ import msgspec
 from llmhive.app import wiring
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings, read
-from llmhive.catalog.model import from_document, instant
-from llmhive.catalog.pricing import PER_TOKEN, per_million, plain
+from llmhive.catalog.model import from_document, instant, pricing_document
+from llmhive.catalog.pricing import PER_TOKEN, exact, per_million, plain
 from llmhive.catalog.run import Run
 from llmhive.errors import NotFound
 from llmhive.store import browse, captures, catalog, runs
@@ -116,6 +116,7 @@ class Catalog:
             "knowledge_cutoff": content.knowledge_cutoff,
             "is_moderated": content.is_moderated,
             "top_context_length": content.top_context_length,
+            "overrides": pricing_document(content.pricing).get("overrides", []),
             "source": "bootstrap" if row["raw"] is None else "openrouter",
             "raw": None if row["raw"] is None else msgspec.Raw(row["raw"].encode()),
         }
@@ -196,8 +197,8 @@ def _model_json(row: Mapping[str, Any], as_of: datetime | None) -> dict[str, Any
     pricing = _pricing_json(row)
     document["pricing"] = pricing
     document["pricing_per_million"] = {
-        unit: plain(per_million(Decimal(rate))) if isinstance(rate, str) else None
-        for unit, rate in pricing.items()
+        unit: None if (rate := exact(value)) is None else plain(per_million(rate))
+        for unit, value in pricing.items()
         if unit in PER_TOKEN
     }
     return document
@@ -207,12 +208,12 @@ def _pricing_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """Prices as served, but never a number that is none: a router's "-1" and a media model's "0" are null."""
     served = _SERVED.decode(row["pricing"])
     pricing: dict[str, Any] = {}
-    for unit, rate in (served if isinstance(served, dict) else {}).items():
-        if isinstance(rate, str | int | Decimal) and not isinstance(rate, bool):
-            exact = Decimal(rate)
-            pricing[unit] = None if exact < 0 else plain(exact)
+    for unit, value in (served if isinstance(served, dict) else {}).items():
+        rate = exact(value)
+        if rate is None:
+            pricing[unit] = value
         else:
-            pricing[unit] = rate
+            pricing[unit] = None if rate < 0 else plain(rate)
     for unit in ("prompt", "completion"):
         price = row[f"{unit}_price"]
         pricing[unit] = None if price is None else plain(price)

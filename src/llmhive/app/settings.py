@@ -146,7 +146,8 @@ TABLE: tuple[Setting, ...] = tuple(f.metadata["setting"] for f in fields(Setting
 def read(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
     """Read the settings; `environ` defaults to the process's, `env_file` to ``.env`` here."""
     merged = dict(_env_file(env_file or Path(".env")))
-    merged |= os.environ if environ is None else environ
+    given = os.environ if environ is None else environ
+    merged |= {name: value for name, value in given.items() if value.strip()}
     values: dict[str, Any] = {}
     for f in fields(Settings):
         setting: Setting = f.metadata["setting"]
@@ -164,4 +165,7 @@ def _env_file(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}.") from error

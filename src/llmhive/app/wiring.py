@@ -28,15 +28,15 @@ def database(settings: Settings) -> Database:
     return connect(settings.url)
 
 
-def client(settings: Settings, tell: Tell | None = None, *, deadline: float | None = None) -> Client:
-    """The door to OpenRouter; the deadline is by the monotonic clock, by default a whole sync's budget from now."""
+def client(settings: Settings, tell: Tell | None = None) -> Client:
+    """The door to OpenRouter, with a whole sync's budget from now."""
     # the HTTP library costs a sixth of a second to import, and only who asks OpenRouter needs it
     from llmhive.app.openrouter.client import Client
 
     return Client(
         settings.base_url,
         api_key=settings.api_key or None,
-        deadline=time.monotonic() + settings.timeout_seconds if deadline is None else deadline,
+        deadline=time.monotonic() + settings.timeout_seconds,
         wall=now,
         random=random.SystemRandom(),
         on_event=lambda event, facts: tell(event, **facts) if tell else None,
@@ -44,10 +44,9 @@ def client(settings: Settings, tell: Tell | None = None, *, deadline: float | No
 
 
 def sync(settings: Settings, database: Database, tell: Tell) -> Sync:
-    """A sync, ready to run; its budget runs from here."""
+    """A sync, ready to run."""
     from llmhive.app.openrouter.sync import Policy, Sync
 
-    deadline = time.monotonic() + settings.timeout_seconds
     return Sync(
         database,
         Policy(
@@ -56,7 +55,8 @@ def sync(settings: Settings, database: Database, tell: Tell) -> Sync:
             stale_after=timedelta(seconds=settings.stale_seconds),
             limits=Limits(removal_percent=settings.removal_limit_percent),
         ),
-        lambda: client(settings, tell, deadline=deadline),
+        # its budget runs from when the lock is ours
+        lambda: client(settings, tell),
         owner=f"{socket.gethostname()}:{os.getpid()}",
         now=now,
         sleep=time.sleep,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from llmhive.catalog.model import Model, Version
 
 #: What a feed covers: every model, or only those that output text. Absence means something only within the scope.
 Scope = Literal["all", "text"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True, slots=True)

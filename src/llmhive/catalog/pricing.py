@@ -6,6 +6,7 @@ model a router picks. A missing rate is unknown. Source: ``pricing`` of ``GET /m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,7 @@ CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end", "utc_days")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _MINUTES_A_DAY = 24 * 60
+_LARGEST = 10**20
 _WHOLE_WEEK = (1 << 7 * _MINUTES_A_DAY) - 1
 #: A condition's value: a number, a string, or a list of strings (weekdays).
 ConditionValue = int | str | tuple[str, ...]
@@ -170,6 +172,25 @@ def tiled_units(overrides: Iterable[Override]) -> frozenset[str]:
             for unit, _ in override.rates:
                 covered[unit] = covered.get(unit, 0) | minutes
     return frozenset(unit for unit, minutes in covered.items() if minutes == _WHOLE_WEEK)
+
+
+#: At most 50 digits, which the exact context holds; ASCII only, so that what `Decimal` would also take ("١", "1_0",
+#: "NaN") is refused.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
+
+
+def exact(value: object) -> Decimal | None:
+    """The number that a JSON string or number is, every digit of it; None where it is none."""
+    if isinstance(value, str):
+        return _parsed(value)
+    if isinstance(value, Decimal):
+        return _parsed(str(value))
+    return _parsed(str(value)) if type(value) is int else None
+
+
+@lru_cache(maxsize=65536)
+def _parsed(text: str) -> Decimal | None:
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
 @lru_cache(maxsize=65536)

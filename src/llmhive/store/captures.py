@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from llmhive.catalog.feed import Scope
 from llmhive.errors import StoreError
-from llmhive.store.tables import body, capture
+from llmhive.store.tables import body, capture, model_belief
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -98,7 +98,11 @@ class Captures:
         newest = connection.execute(sa.select(body.c.digest, body.c.depth).order_by(body.c.id.desc()).limit(1)).first()
         if newest is None:
             return None
-        return _Stored(newest.digest, newest.depth, read_body(connection, newest.digest))
+        try:
+            return _Stored(newest.digest, newest.depth, read_body(connection, newest.digest))
+        except StoreError:
+            # a base only makes the next body smaller: damage, which `llmhive doctor` reports, must not stop the sync
+            return None
 
 
 def read_body(connection: sa.Connection, digest: str) -> bytes:
@@ -144,6 +148,11 @@ def decompress(frame: bytes, base: bytes | None) -> bytes:
     return zstd.decompress(frame, options=options, zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
 
 
+def newest_digest(connection: sa.Connection) -> str | None:
+    """The digest of the body stored last."""
+    return connection.execute(sa.select(body.c.digest).order_by(body.c.id.desc()).limit(1)).scalar()
+
+
 def last_applied(connection: sa.Connection, scope: Scope | None = None) -> Capture | None:
     """The newest applied capture, of a scope or of any."""
     found = connection.execute(
@@ -158,8 +167,9 @@ def last_applied(connection: sa.Connection, scope: Scope | None = None) -> Captu
 
 
 def newest_at(connection: sa.Connection) -> datetime | None:
-    """When the newest capture was fetched, whatever became of it."""
-    return connection.execute(sa.select(sa.func.max(capture.c.fetched_at))).scalar()
+    """The newest instant in either ledger: of a capture, whatever became of it, or of a belief."""
+    newest = (sa.func.max(capture.c.fetched_at), sa.func.max(model_belief.c.known_from))
+    return max(filter(None, (connection.execute(sa.select(column)).scalar() for column in newest)), default=None)
 
 
 def scopes_applied(connection: sa.Connection) -> frozenset[str]:

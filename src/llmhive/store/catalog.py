@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from llmhive.catalog.diff import Belief, Plan
 from llmhive.catalog.feed import Record
-from llmhive.catalog.model import Version
+from llmhive.catalog.model import Model, Version
 from llmhive.catalog.pricing import per_million
 from llmhive.store.tables import catalog_state, model_belief, model_catalog, version
 
@@ -104,12 +104,12 @@ def apply(
     run_id: int,
     at: datetime,
     known_at: datetime,
-    last_seen_at: datetime | None,
+    last_seen_at: Callable[[Model], datetime | None],
     is_bootstrap: bool = False,
 ) -> dict[str, Belief]:
     """Write a plan; returns the beliefs to put into `believed.by_id` after the commit.
 
-    `at` is when the feed was fetched, `last_seen_at` when the one before it was: what is gone now was seen then.
+    `at` is when the feed was fetched; `last_seen_at` tells when a model that is gone was listed last.
     """
     before = believed.by_id
     beliefs = (
@@ -137,7 +137,10 @@ def apply(
     if plan.reactivated:
         connection.execute(_REACTIVATE, [{"of": entry.id} for entry in plan.reactivated])
     if plan.deactivated:
-        connection.execute(_DEACTIVATE, [{"of": key, "seen": last_seen_at, "at": at} for key in plan.deactivated])
+        gone = [
+            {"of": key, "seen": last_seen_at(before[key].version.model), "at": at} for key in plan.deactivated
+        ]  # fmt: skip
+        connection.execute(_DEACTIVATE, gone)
     return beliefs
 
 

@@ -87,7 +87,7 @@ class Database:
 
     def schema(self) -> Schema:
         """How the tables stand to this program; creates nothing."""
-        if self.path is not None and not self.path.exists():
+        if not self._exists():
             return Schema.MISSING
         with self.read() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
@@ -98,6 +98,14 @@ class Database:
         if found == HEAD:
             return Schema.CURRENT
         return Schema.NEWER if found > HEAD else Schema.OUTDATED
+
+    def _exists(self) -> bool:
+        if self.path is None:
+            return True
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise DatabaseUnavailable(f"The database {self.label} cannot be used: {error.strerror}.") from error
 
     def require_schema(self) -> bool:
         """Whether there are tables to read; raises `SchemaOutdated` where they are not ours."""
@@ -124,6 +132,12 @@ class Database:
                 raise DatabaseUnavailable(f"Cannot create the folder of {self.label}: {error.strerror}.") from error
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        if self.dialect == "sqlite":
+            # it stays with the file, so that reading never has to write
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                connection.exec_driver_sql("BEGIN")
         with self.write() as connection:
             if self.dialect == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
@@ -182,13 +196,14 @@ def _identity(text: Any) -> Any:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 4000", "foreign_keys = ON"):
+    for pragma in ("synchronous = NORMAL", "wal_autocheckpoint = 4000", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _prepare_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
     # nobody waits for a lock for ever, and a process that fell asleep in a transaction loses it
     connection.execute("SET lock_timeout = '30s'")
+    connection.execute("SET TIME ZONE 'UTC'")
     connection.execute("SET idle_in_transaction_session_timeout = '60s'")
     connection.commit()
 

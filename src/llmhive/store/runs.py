@@ -1,7 +1,7 @@
 """sync_run: the lock, the interval, and what the status page tells.
 
-One run is running at a time, by a unique index over the running row. Its owner sends a heartbeat; a run without one for
-`STALE_AFTER` is dead, and whoever wants to start next marks it ``interrupted``. Whatever a run writes, it writes in a
+One run is running at a time, by a unique index over the running row. Its owner sends a heartbeat; a run that has sent
+none for long is dead, and whoever wants to start next marks it ``interrupted``. Whatever a run writes, it writes in a
 transaction that first locks its row and finds it still running (`fence`): a process that slept and woke writes nothing.
 """
 
@@ -19,8 +19,8 @@ from llmhive.catalog.run import DONE, Kind, Run, Status, due_at
 from llmhive.errors import NotFound, RunLost
 from llmhive.store.tables import Instant, capture, database_clock, sync_run, verdict
 
-HEARTBEAT_EVERY = timedelta(seconds=5)
-STALE_AFTER = timedelta(seconds=30)
+#: PostgreSQL's advisory lock around claims: any number that is ours.
+_CLAIM_LOCK = 6_031_769_202
 
 _COUNTS = (
     "models_seen", "added", "changed", "repriced", "deactivated", "reactivated", "unchanged", "unreadable", "held",
@@ -61,7 +61,7 @@ def claim(
     owner: str,
     now: datetime,
     interval: timedelta | None,
-    stale_after: timedelta = STALE_AFTER,
+    stale_after: timedelta = timedelta(seconds=30),
 ) -> Claimed | Busy | NotDue:
     """Take the lock; `interval` None lifts the interval, nothing lifts the lock."""
     _one_at_a_time(connection)
@@ -71,7 +71,7 @@ def claim(
     if running is not None:
         silent_for = present - running.heartbeat_at
         # a heartbeat from far in the future is a clock set back, not a sign of life
-        if abs(silent_for) < stale_after:
+        if abs(silent_for) < stale_after or _is_applying(connection, running.id):
             return Busy(_run(running), silent_for)
         why = "The process that ran it ended without a word; nothing of it was applied."
         end(connection, running.id, "interrupted", now=now, error=why)
@@ -181,6 +181,20 @@ def recent(connection: sa.Connection, limit: int, *, kind: Kind | None = None) -
     return [_run(row) for row in connection.execute(chosen)]
 
 
+def of_body(connection: sa.Connection, digest: str) -> Run:
+    """The last run that took a body in; raises `NotFound`."""
+    row = connection.execute(
+        sa.select(*_LISTED)
+        .join(capture, capture.c.run_id == sync_run.c.id)
+        .where(capture.c.digest == digest, capture.c.state.in_(("applied", "accepted")))
+        .order_by(capture.c.id.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        raise NotFound(f"No run took the body {digest} in.")
+    return _run(row)
+
+
 def running(connection: sa.Connection) -> Run | None:
     """The run that is running, by its row."""
     row = connection.execute(sa.select(*_LISTED).where(sync_run.c.status == "running")).first()
@@ -208,9 +222,15 @@ def _last(connection: sa.Connection, kind: Kind, statuses: Sequence[Status]) -> 
 
 
 def _one_at_a_time(connection: sa.Connection) -> None:
-    """Claims queue up, so that two never race for the unique running row."""
+    """Claims queue up, so that two never race for the unique running row; who applies is not in the way."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("LOCK TABLE sync_run IN SHARE ROW EXCLUSIVE MODE"))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIM_LOCK)))
+
+
+def _is_applying(connection: sa.Connection, run_id: int) -> bool:
+    """Whether a run has its row locked: it is in its transaction, where no heartbeat gets through."""
+    row = sa.select(sync_run.c.id).where(sync_run.c.id == run_id).with_for_update(skip_locked=True)
+    return connection.dialect.name == "postgresql" and connection.execute(row).first() is None
 
 
 def clock(connection: sa.Connection, now: datetime) -> datetime:

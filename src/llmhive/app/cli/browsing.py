@@ -8,13 +8,12 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from llmhive.app.cli import render
 from llmhive.app.cli.syncing import Json
 from llmhive.app.library import Catalog, Page
 from llmhive.app.wiring import now
-from llmhive.catalog.pricing import CONDITIONS, NOT_PER_TOKEN, PER_TOKEN, UNITS
+from llmhive.catalog.pricing import CONDITIONS, NOT_PER_TOKEN, PER_TOKEN, UNITS, exact
 from llmhive.errors import UsageError
 from llmhive.store.browse import SORTS, Query
 
@@ -33,14 +32,16 @@ def count(text: str) -> int:
     match = _COUNT.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{text!r} is not a number of tokens. Write 200000, 200k or 1M.")
-    return int(Decimal(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+    size: int = {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()]
+    # more tokens than any model has are more than any model has
+    return min(int(Decimal(match[1]) * size), 2**53)
 
 
 def day(text: str, today: date, *, ahead: bool = False) -> date:
     """A day: ``2026-05-01``, or so many days or weeks from today: ``30d``, ``2w``."""
     if match := _AGE.fullmatch(text.strip()):
         length = timedelta(days=int(match[1]) * (7 if match[2] == "w" else 1))
-        return today + length if ahead else today - length
+        return today + length if ahead else max(today - length, date(1, 1, 1))
     try:
         return date.fromisoformat(text.strip())
     except ValueError as error:
@@ -144,7 +145,7 @@ def _marks(row: dict[str, Any]) -> str:
         marks.append("by the hour")
     if _counts_no_tokens(row):
         marks.append("not per token")
-    if row["pricing_kind"] == "fixed" and not any(Decimal(row["pricing"][u] or 0) for u in ("prompt", "completion")):
+    if row["pricing_kind"] == "fixed" and not any(exact(row["pricing"][u]) for u in ("prompt", "completion")):
         # neither prompt nor completion cost: something else does
         marks.append("priced by " + ", ".join(unit for unit, rate in row["pricing"].items() if _is_charged(rate)))
     return ", ".join(marks)
@@ -156,7 +157,8 @@ def _counts_no_tokens(row: dict[str, Any]) -> bool:
 
 
 def _is_charged(rate: object) -> bool:
-    return isinstance(rate, str) and Decimal(rate) > 0
+    number = exact(rate)
+    return number is not None and number > 0
 
 
 def _footer(page: Page) -> str:
@@ -180,14 +182,14 @@ def model(
         render.as_json(found)
         return
     console = render.out()
-    console.print(escape(found["name"] or found["id"]), style="bold")
+    console.print(render.escape(found["name"] or found["id"]), style="bold")
     if found["source"] == "bootstrap":
         console.print("From the bootstrap facts shipped with LLMHive; not synced yet.", style="yellow")
     if not found["is_active"]:
         seen = render.moment(found["last_seen_at"])
         console.print(f"Inactive since {render.moment(found['deactivated_at'])}; last seen {seen}.", style="yellow")
     if found["id"] != model_id:
-        console.print(f"{escape(model_id)} is a slug of {escape(found['id'])}.", style="yellow")
+        console.print(f"{render.escape(model_id)} is a slug of {render.escape(found['id'])}.", style="yellow")
     render.facts(
         console,
         (
@@ -210,7 +212,7 @@ def model(
     _show_prices(found)
     if found["description"]:
         console.print()
-        console.print(escape(found["description"]), style="dim")
+        console.print(render.escape(found["description"]), style="dim")
 
 
 def _show_prices(found: dict[str, Any]) -> None:
@@ -231,27 +233,31 @@ def _show_prices(found: dict[str, Any]) -> None:
     counts_tokens = not _counts_no_tokens(found)
     pairs = [(unit, _rate(unit, rate, counts_tokens)) for unit, rate in priced if isinstance(rate, str)]
     render.facts(console, [(unit, text) for unit, text in pairs if text])
-    for entry in pricing.get("overrides") or ():
-        rates = [f"{unit} {_rate(unit, str(entry[unit]))}" for unit in UNITS if unit in entry]
-        console.print(f"{escape(_condition(entry))}: {escape(', '.join(rates))}")
+    for entry in found["overrides"]:
+        rates = [f"{unit} {_rate(unit, rate, counts_tokens)}" for unit, rate in entry["rates"].items()]
+        console.print(f"{render.escape(_condition(entry['when']))}: {render.escape(', '.join(rates))}")
 
 
-def _condition(entry: dict[str, Any]) -> str:
+def _condition(when: dict[str, Any]) -> str:
     """When an override applies, in words; what we do not understand as it stands."""
     words = []
-    if "min_prompt_tokens" in entry:
-        words.append(f"above {int(entry['min_prompt_tokens']):,} prompt tokens")
-    if "utc_start" in entry or "utc_end" in entry:
-        start, end = int(entry.get("utc_start", 0)), int(entry.get("utc_end", 0)) or 2400
+    least = when.get("min_prompt_tokens")
+    if isinstance(least, int):
+        words.append(f"above {least:,} prompt tokens")
+    start, end = when.get("utc_start", 0), when.get("utc_end", 0) or 2400
+    if {"utc_start", "utc_end"} & when.keys() and isinstance(start, int) and isinstance(end, int):
         words.append(f"from {start // 100:02}:{start % 100:02} to {end // 100:02}:{end % 100:02} UTC")
-    if "utc_days" in entry:
-        words.append(f"on {', '.join(entry['utc_days'])}")
-    unknown = [f"{name} {value}" for name, value in entry.items() if name not in (*UNITS, *CONDITIONS)]
+    if isinstance(days := when.get("utc_days"), list):
+        words.append(f"on {', '.join(days)}")
+    unknown = [f"{name} {value}" for name, value in when.items() if name not in CONDITIONS]
     return " ".join([*words, *unknown]) or "always"
 
 
 def _rate(unit: str, rate: str, counts_tokens: bool = True) -> str | None:
-    if not Decimal(rate):
+    number = exact(rate)
+    if number is None or number < 0:
+        return "varies" if number is not None else None
+    if not number:
         return "0" if unit in {"prompt", "completion"} else None
     if not counts_tokens:
         return f"${render.money(Decimal(rate))} for one (second, character, search or token: OpenRouter does not say)"

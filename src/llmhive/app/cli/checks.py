@@ -73,6 +73,9 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
         running, last = runs.running(connection), runs.last_finished(connection, "regular")
         state, clock = catalog.state(connection), runs.clock(connection, now)
         is_held = captures.is_anything_held(connection, "all")
+        newest = captures.newest_digest(connection)
+        if newest is not None:
+            captures.read_body(connection, newest)
     if abs(clock - now) > CLOCK_TOLERANCE:
         apart = render.span(abs(clock - now))
         found.append(

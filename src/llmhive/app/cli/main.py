@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -50,6 +51,12 @@ def main() -> NoReturn:
     """Run the command and exit with the contract's codes."""
     # a polite stop must reach the run's own end, as Ctrl-C does
     signal.signal(signal.SIGTERM, _stop)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        # a letter the terminal does not know must not end a command that did its work
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             app(prog_name="llmhive")
@@ -68,8 +75,8 @@ def main() -> NoReturn:
     raise SystemExit(0)
 
 
-def _stop(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(143)
+def _stop(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _leave(message: str, code: int) -> NoReturn:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from llmhive.app import settings as settings_table
@@ -43,7 +42,7 @@ def migrate(json: Json = False) -> None:
         render.as_json({"database": database.label, "before": before.value, "after": after.value})
         return
     did = "Nothing to do" if before is Schema.CURRENT else "Created the tables" if before is Schema.MISSING else "Done"
-    render.out().print(f"{did}: {escape(database.label)} is up to date.")
+    render.out().print(f"{did}: {render.escape(database.label)} is up to date.")
 
 
 def doctor(
@@ -62,8 +61,8 @@ def doctor(
         made = Table.grid(padding=(0, 1))
         for finding in findings:
             mark = "[red]BAD[/]" if not finding.ok else "[yellow]note[/]" if finding.advice else "[green]ok[/]"
-            advice = f"\n[yellow]→ {escape(finding.advice)}[/]" if finding.advice else ""
-            made.add_row(mark, finding.name, escape(finding.found) + advice)
+            advice = f"\n[yellow]→ {render.escape(finding.advice)}[/]" if finding.advice else ""
+            made.add_row(mark, finding.name, render.escape(finding.found) + advice)
         console.print(made)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
@@ -91,5 +90,5 @@ def make_bootstrap(
     except OSError as error:
         raise UsageError(f"Cannot write {file}: {error.strerror}.") from error
     render.out().print(
-        f"Wrote {escape(str(file))}: {len(content):,} bytes, as of {last.fetched_at:%Y-%m-%d %H:%M} UTC."
+        f"Wrote {render.escape(str(file))}: {len(content):,} bytes, as of {last.fetched_at:%Y-%m-%d %H:%M} UTC."
     )

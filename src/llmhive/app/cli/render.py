@@ -9,8 +9,8 @@ from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from llmhive.catalog.pricing import per_million, plain
@@ -28,10 +28,15 @@ def out() -> Console:
     return Console(highlight=False, soft_wrap=not is_terminal, width=None if is_terminal else _PIPE_WIDTH)
 
 
+def escape(text: str) -> str:
+    """Text from elsewhere, fit for a terminal: no markup, and no control characters to move its cursor."""
+    return markup.escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
 def as_json(document: Any) -> None:
     """Print one JSON document on stdout, exact numbers as they are."""
-    text = msgspec.json.format(_JSON.encode(document), indent=2)
-    sys.stdout.write(text.decode() + "\n")
+    # JSON is UTF-8, whatever the terminal speaks
+    sys.stdout.buffer.write(msgspec.json.format(_JSON.encode(document), indent=2) + b"\n")
 
 
 def price(rate: str | Decimal | None, kind: str = "fixed") -> str:

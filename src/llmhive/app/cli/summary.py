@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from llmhive.app.cli import render
 from llmhive.catalog.gate import ADVICE
@@ -29,16 +28,16 @@ _GROUPS = (
 
 def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
     """Print a run and its plan; `at_most` None shows every line."""
-    console.print(escape(_headline(run)), style="bold" if run.status != "failed" else "bold red")
+    console.print(render.escape(_headline(run)), style="bold" if run.status != "failed" else "bold red")
     for line in run.notes if run.status != "skipped" else ():
-        console.print(f"  {escape(line)}", style="yellow")
+        console.print(f"  {render.escape(line)}", style="yellow")
     groups = group(run.plan or ())
     for name, style in _GROUPS:
         lines = groups[name]
         shown = lines if at_most is None else lines[:at_most]
         for position, line in enumerate(shown):
             label = f"{len(lines):>5} {name:<9}" if position == 0 else " " * 15
-            console.print(f"[{style}]{label}[/] {escape(line)}", no_wrap=True, overflow="ellipsis")
+            console.print(f"[{style}]{label}[/] {render.escape(line)}", no_wrap=True, overflow="ellipsis")
         if len(shown) < len(lines):
             where = f": llmhive show {run.id}" if run.id is not None else ""
             console.print(f"{'':15} … and {len(lines) - len(shown)} more{where}", style="dim")
@@ -48,7 +47,7 @@ def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
         console.print(f"{'':15} Prices in USD per million tokens.", style="dim")
     for found in run.verdicts or ():
         if found["outcome"] != "held":
-            console.print(f"  The gate let it pass: {escape(found['reason'])}.", style="yellow")
+            console.print(f"  The gate let it pass: {render.escape(found['reason'])}.", style="yellow")
 
 
 def _headline(run: Run) -> str:

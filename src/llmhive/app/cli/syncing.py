@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from llmhive.app import settings as settings_table
 from llmhive.app.cli import render, summary
@@ -32,7 +31,7 @@ def settings_help() -> str:
     """The settings as the end of ``sync --help``."""
     lines = [f"{row.variable}{f' ({row.default})' if row.default else ''}: {row.help}." for row in settings_table.TABLE]
     return "Settings, from the environment or a .env file here (defaults in parentheses):\n\n" + "\n\n".join(
-        escape(line) for line in lines
+        render.escape(line) for line in lines
     )
 
 

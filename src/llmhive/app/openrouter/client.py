@@ -18,6 +18,7 @@ from typing import Any, Self
 import httpx2
 import msgspec
 
+from llmhive.app.openrouter.envelope import UNREADABLE, split
 from llmhive.app.openrouter.transport import Again, Limits, Reply, Transport, server_clock
 from llmhive.errors import BadAnswer, SettingsError
 
@@ -84,7 +85,7 @@ class Client:
         base = _base(base_url)
         self._root = str(base).rstrip("/")
         self._models = httpx2.URL(f"{self._root}/models?output_modalities=all")
-        self._limits = limits
+        self._limits, self._wall = limits, wall
         self._transport = Transport(
             base.host,
             api_key=api_key,
@@ -110,7 +111,7 @@ class Client:
     def ping(self) -> Pong:
         """Whether OpenRouter answers, with any 200 (source: `GET /models/count`, which needs no key)."""
         url = httpx2.URL(f"{self._root}/models/count")
-        return self._transport.get(url, lambda reply: Pong(server_clock(reply.headers)), {})
+        return self._transport.get(url, lambda reply: Pong(server_clock(reply.headers, self._wall())), {})
 
     def key_expires_at(self) -> datetime | None:
         """When the key expires, in UTC; None if it never does (source: `GET /key`)."""
@@ -166,21 +167,18 @@ class Client:
         etag, modified = _plain(reply.headers.get("etag")), _plain(reply.headers.get("last-modified"))
         if reply.status == 304:
             etag, modified = etag or conditions.get("If-None-Match"), modified or conditions.get("If-Modified-Since")
-            answer = Answer(304, b"", etag, modified, reply.attempts, 1, server_clock(reply.headers))
+            answer = Answer(304, b"", etag, modified, reply.attempts, 1, server_clock(reply.headers, self._wall()))
             return _Page(answer, [], None, None)
         try:
-            envelope = _ENVELOPE.decode(reply.body)
-        except (ValueError, RecursionError) as error:
+            envelope = split(reply.body)
+        except UNREADABLE as error:
             raise self._instead_of("the model list", reply, f"no readable JSON list ({error})") from error
-        if (error_part := _lenient(envelope.error)) is not None:
-            raise self._instead_of("the model list", reply, f"an error: {error_part}")
+        if (failure := envelope.failure) is not None:
+            raise self._instead_of("the model list", reply, f"an error: {failure}")
         if envelope.data is None:
             raise self._instead_of("the model list", reply, "JSON without a data list")
-        links, total = _lenient(envelope.links), _lenient(envelope.total_count)
-        link = links.get("next") if isinstance(links, dict) else None
-        link = link if isinstance(link, str) and link else None
-        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1, server_clock(reply.headers))
-        return _Page(answer, envelope.data, total if type(total) is int else None, link)
+        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1, server_clock(reply.headers, self._wall()))
+        return _Page(answer, envelope.data, envelope.total, envelope.next)
 
     def _expiry(self, reply: Reply) -> datetime | None:
         try:
@@ -203,14 +201,6 @@ class Client:
         return Again(BadAnswer(text), what)
 
 
-class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw] | None = None
-    # Raw, so that a wrong type in what we can do without does not cost us the list.
-    total_count: msgspec.Raw = msgspec.Raw(b"null")
-    links: msgspec.Raw = msgspec.Raw(b"null")
-    error: msgspec.Raw = msgspec.Raw(b"null")
-
-
 class _Record(msgspec.Struct):
     id: Any = None
 
@@ -223,7 +213,6 @@ class _KeyEnvelope(msgspec.Struct):
     data: _KeyFacts
 
 
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
 _RECORD = msgspec.json.Decoder(_Record)
 _KEY = msgspec.json.Decoder(_KeyEnvelope)
 
@@ -255,12 +244,6 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 def _plain(text: str | None) -> str | None:
     """A validator that can be sent back; anything else is none."""
     return text if text and text.isascii() and text.isprintable() else None
-
-
-def _lenient(raw: msgspec.Raw) -> Any:
-    with contextlib.suppress(ValueError, RecursionError):
-        return msgspec.json.decode(raw)
-    return None
 
 
 def _agree(pages: list[_Page]) -> bool:

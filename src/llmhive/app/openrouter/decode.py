@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from llmhive.app.openrouter.envelope import UNREADABLE, split
 from llmhive.catalog.feed import Feed, Record, Scope, Unreadable
 from llmhive.catalog.model import Model, Number, Reasoning, Version
-from llmhive.catalog.pricing import CONDITIONS, UNITS, ConditionValue, Override, Pricing, canonical
+from llmhive.catalog.pricing import CONDITIONS, UNITS, ConditionValue, Override, Pricing, canonical, exact
 from llmhive.errors import BadAnswer
 
 #: Raised by one whenever the same record would give another `Model`: stored records are then read anew.
@@ -112,24 +112,14 @@ _TOKENIZERS = frozenset(
 _UNITS = frozenset(UNITS)
 _CONDITIONS = frozenset(CONDITIONS)
 
-#: At most 50 digits, which the exact context holds; ASCII only, so that what `Decimal` would also take ("١", "1_0",
-#: "NaN") is refused.
-_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
 _ID = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_UNIT = re.compile(r"[a-z0-9_]{1,64}")
 _LARGEST = 2**53
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
-class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw]
-    total_count: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
 _RECORD = msgspec.json.Decoder(float_hook=Decimal)
-#: What reading JSON can raise: also for nesting without end, and for numbers no `Decimal` can be.
-_UNREADABLE = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
 
 
 class _Quarantined(Exception):
@@ -142,11 +132,11 @@ def decode(body: bytes, scope: Scope, known: Mapping[bytes, Record] | None = Non
     `known` maps the bytes of records read before to what they said; only other bytes are read. Raises `BadAnswer` when
     the body as a whole cannot be read.
     """
-    envelope = _open(body)
+    listed, total = _open(body)
     known = known or {}
     records: dict[str, Record] = {}
     unreadable: list[Unreadable] = []
-    for position, raw in enumerate(map(bytes, envelope.data)):
+    for position, raw in enumerate(map(bytes, listed)):
         record = known.get(raw)
         if record is None:
             try:
@@ -163,43 +153,34 @@ def decode(body: bytes, scope: Scope, known: Mapping[bytes, Record] | None = Non
         scope=scope,
         records=tuple(records.values()),
         unreadable=tuple(unreadable),
-        total_count=_total(envelope.total_count),
-        rows=len(envelope.data),
+        total_count=total,
+        rows=len(listed),
     )
 
 
-def _open(body: bytes) -> _Envelope:
+def _open(body: bytes) -> tuple[list[msgspec.Raw], int | None]:
+    """The records of a body, and how many it says there are."""
     try:
-        return _ENVELOPE.decode(body)
+        envelope = split(body)
     except msgspec.ValidationError as error:
-        raise BadAnswer(f"The answer is JSON, but not a list of models: {_error_of(body) or error}.") from error
-    except _UNREADABLE as error:
+        raise BadAnswer(f"The answer is JSON, but not a list of models: {error}.") from error
+    except UNREADABLE as error:
         start = body[:60].decode("utf-8", "replace").strip()
         what = "an HTML page" if start.startswith("<") else f"not JSON ({error})"
         raise BadAnswer(f"The answer is {what}; it begins {start!r}.") from error
-
-
-def _error_of(body: bytes) -> str | None:
-    """OpenRouter's own words, where the body is an error."""
-    try:
-        error = _RECORD.decode(body).get("error")
-        return f"OpenRouter says {str(error['message'])[:200]!r}"
-    except (*_UNREADABLE, AttributeError, KeyError, TypeError):
-        return None
-
-
-def _total(raw: msgspec.Raw) -> int | None:
-    try:
-        return msgspec.json.decode(raw, type=int | None)
-    except msgspec.DecodeError:
-        return None
+    if (failure := envelope.failure) is not None:
+        said = failure.get("message") if isinstance(failure, dict) else failure
+        raise BadAnswer(f"The answer is an error; OpenRouter says {str(said)[:200]!r}.")
+    if envelope.data is None:
+        raise BadAnswer("The answer is JSON, but not a list of models: it has no data.")
+    return envelope.data, envelope.total
 
 
 def _id_of(raw: bytes) -> str | None:
     """The id of a record that cannot be read as a whole, if that much can be read."""
     try:
         record = _RECORD.decode(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     model_id = record.get("id") if isinstance(record, dict) else None
     return model_id if isinstance(model_id, str) and _ID.fullmatch(model_id) else None
@@ -207,12 +188,12 @@ def _id_of(raw: bytes) -> str | None:
 
 def _record(raw: bytes) -> Record:
     if b"\\u0000" in raw and _NUL.search(raw):
-        raise _Quarantined("it contains a NUL character, which no database keeps")
+        raise _Quarantined("it contains a NUL or half a surrogate pair, which no database keeps")
     try:
         record = _RECORD.decode(raw)
         # what cannot be encoded cannot be stored (lone surrogates)
         raw.decode("utf-8")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _Quarantined(f"it is not JSON: {error}") from error
     if not isinstance(record, dict):
         raise _Quarantined(f"it is {_type_name(record)}, not an object")
@@ -236,7 +217,7 @@ def _model(record: dict[str, Any], flags: list[str]) -> Model:
         _flag_values("tokenizer", (tokenizer,), _TOKENIZERS, flags)
     return Model(
         id=model_id,
-        canonical_slug=_text(record, "canonical_slug", flags) or None,
+        canonical_slug=_slug(record, flags),
         name=_text(record, "name", flags) or None,
         description=_text(record, "description", flags) or None,
         created_at=_instant(record, "created", flags),
@@ -285,14 +266,15 @@ def _pricing(served: Any, flags: list[str]) -> Pricing:
             overrides = _overrides(value, flags)
         elif value is None or unit == "discount":
             continue
-        elif (rate := _rate(value)) is not None:
+        elif unit not in _UNITS:
+            # a new unit is kept as a rate, since it costs; what does not look like one only in the raw record
+            flags.append(f"unknown key: pricing.{unit[:64]}")
+            if (rate := exact(value)) is not None and _UNIT.fullmatch(unit):
+                rates[unit] = rate
+        elif (rate := exact(value)) is not None:
             rates[unit] = rate
-            if unit not in _UNITS:
-                flags.append(f"unknown key: pricing.{unit}")
-        elif unit in _UNITS:
-            raise _Quarantined(f"its price pricing.{unit} is not a number: {str(value)[:60]!r}")
         else:
-            flags.append(f"unknown key: pricing.{unit}")
+            raise _Quarantined(f"its price pricing.{unit} is not a number: {str(value)[:60]!r}")
     return Pricing.of(rates, overrides)
 
 
@@ -312,7 +294,7 @@ def _override(entry: dict[str, Any], flags: list[str]) -> Override:
         if value is None:
             continue
         if key in _UNITS:
-            if (rate := _rate(value)) is None:
+            if (rate := exact(value)) is None:
                 raise _Quarantined(f"its price pricing.overrides.{key} is not a number: {str(value)[:60]!r}")
             rates[key] = rate
         else:
@@ -334,20 +316,6 @@ def _condition(value: Any) -> ConditionValue:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(sorted(value))
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _rate(value: Any) -> Decimal | None:
-    """An exact number from a JSON string or number, or None."""
-    if isinstance(value, str):
-        return _parsed(value)
-    if isinstance(value, Decimal):
-        return _parsed(str(value))
-    return _parsed(str(value)) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-@lru_cache(maxsize=65536)
-def _parsed(text: str) -> Decimal | None:
-    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
 def _reasoning(record: dict[str, Any], flags: list[str]) -> Reasoning | None:
@@ -380,6 +348,15 @@ def _text(record: dict[str, Any], name: str, flags: list[str]) -> str | None:
         flags.append(f"wrong type: {name}")
         return None
     return value
+
+
+def _slug(record: dict[str, Any], flags: list[str]) -> str | None:
+    """The canonical slug; what is no slug (too long for an index, or with blanks) is none."""
+    slug = _text(record, "canonical_slug", flags)
+    if slug and not _ID.fullmatch(slug):
+        flags.append("wrong type: canonical_slug")
+        return None
+    return slug or None
 
 
 def _truth(record: dict[str, Any], name: str, flags: list[str]) -> bool | None:
@@ -442,10 +419,10 @@ def _numbers(record: dict[str, Any], name: str, flags: list[str]) -> tuple[tuple
         return ()
     numbers: dict[str, Number] = {}
     for key, number in value.items():
-        exact = None if isinstance(number, str) else _rate(number)
-        if exact is not None and -_LARGEST < exact < _LARGEST:
+        value_of = None if isinstance(number, str) else exact(number)
+        if value_of is not None and -_LARGEST < value_of < _LARGEST:
             # one spelling: 1, 1.0 and 1e0 are the same document
-            numbers[key] = int(exact) if exact == int(exact) else canonical(exact)
+            numbers[key] = int(value_of) if value_of == int(value_of) else canonical(value_of)
         elif number is not None:
             flags.append(f"wrong type: {name}.{key}")
     return tuple(sorted(numbers.items()))

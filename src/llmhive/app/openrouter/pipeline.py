@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from llmhive.app.openrouter import bootstrap
 from llmhive.app.openrouter.decode import DECODER, decode
 from llmhive.catalog.diff import Baseline, Belief, Plan, diff
-from llmhive.catalog.feed import Scope, covers
+from llmhive.catalog.feed import SCOPES, Scope, covers
 from llmhive.catalog.gate import Judgement, Limits, judge
+from llmhive.catalog.model import Model
 from llmhive.catalog.run import Status
 from llmhive.store import captures, catalog, history, runs
 from llmhive.store.captures import Capture
@@ -40,13 +42,12 @@ class Pipeline:
         self._believed = catalog.Believed()
         self._served = history.Served()
         self._state = catalog.State()
-        self._scopes: frozenset[str] = frozenset()
-        self._last: dict[Scope, Capture | None] = {}
+        self._last: dict[Scope, Capture | None] = dict.fromkeys(SCOPES)
         self._waiting: set[Scope] = set()
 
     def plan(self, capture: Capture, content: bytes) -> tuple[Plan, Judgement]:
         """What taking a body would do; writes nothing."""
-        self._load(capture.scope)
+        self._load()
         feed = decode(content, capture.scope, self._believed.known)
         plan = diff(self._believed.by_id, feed, baseline=self._baseline(capture.scope))
         return plan, self._judge(capture, plan)
@@ -55,10 +56,11 @@ class Pipeline:
         if self._state.source == "bootstrap":
             return "bootstrap"
         # models that output no text were there all the time, unseen
-        return "first look" if scope == "all" and self._scopes == {"text"} else None
+        return "first look" if scope == "all" and self._last["text"] and not self._last["all"] else None
 
     def _judge(self, capture: Capture, plan: Plan) -> Judgement:
-        last = self._last[capture.scope]
+        # the first look at all modalities follows the text lists before it
+        last = self._last[capture.scope] or (self._last["text"] if capture.scope == "all" else None)
         since = last.fetched_at if last and self._state.source != "bootstrap" else None
         judgement = judge(plan, at=capture.fetched_at, last_applied=since, limits=self._limits)
         if since is None or not judgement.is_held:
@@ -76,7 +78,6 @@ class Pipeline:
         now = known_at()
         if judgement.is_held:
             return self._hold(capture, content, plan, judgement, run_id, now, ends_run)
-        last_seen = max((c.fetched_at for c in self._last.values() if c), default=self._state.source_at)
         state = replace(
             self._state,
             catalog_version=self._state.catalog_version + (not plan.is_empty or self._state.source != "openrouter"),
@@ -85,7 +86,7 @@ class Pipeline:
             decoder=DECODER,
         )
         status: Status = "unchanged" if plan.is_empty else "completed"
-        with self._database.write() as connection:
+        with self._transaction() as connection:
             runs.fence(connection, run_id)
             self._bodies.keep(connection, capture, content, run_id, "applied")
             if capture.scope in self._waiting:
@@ -99,7 +100,7 @@ class Pipeline:
                 run_id=run_id,
                 at=capture.fetched_at,
                 known_at=now,
-                last_seen_at=last_seen,
+                last_seen_at=self._last_seen_at,
             )
             if state != self._state:
                 catalog.write_state(connection, state)
@@ -108,6 +109,11 @@ class Pipeline:
                 runs.end(connection, run_id, status, now=known_at(), **_row(plan, state.catalog_version))
         self._remember(capture, plan, listings, beliefs, state)
         return Taken(plan, judgement, status)
+
+    def _last_seen_at(self, model: Model) -> datetime | None:
+        """When a model that is gone was listed last: by the newest applied capture that could show it."""
+        seen = [last.fetched_at for scope, last in self._last.items() if last is not None and covers(scope, model)]
+        return max(seen, default=self._state.source_at)
 
     def _hold(
         self,
@@ -119,7 +125,7 @@ class Pipeline:
         now: datetime,
         ends_run: bool,
     ) -> Taken:
-        with self._database.write() as connection:
+        with self._transaction() as connection:
             runs.fence(connection, run_id)
             captures.supersede_held(connection, capture.scope)
             self._bodies.keep(connection, capture, content, run_id, "held")
@@ -130,21 +136,26 @@ class Pipeline:
         self._waiting.add(capture.scope)
         return Taken(plan, judgement, "held")
 
-    def _load(self, scope: Scope) -> None:
-        if self._loaded and scope in self._last:
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """One transaction; if it fails, the body it would have stored is no base for the next one."""
+        try:
+            with self._database.write() as connection:
+                yield connection
+        except BaseException:
+            self._bodies = captures.Captures()
+            raise
+
+    def _load(self) -> None:
+        if self._loaded:
             return
         if self._database.schema() is Schema.CURRENT:
             with self._database.read() as connection:
-                self._last[scope] = captures.last_applied(connection, scope)
-                if captures.is_anything_held(connection, scope):
-                    self._waiting.add(scope)
-                if not self._loaded:
-                    self._believed = catalog.load(connection, decoder=DECODER)
-                    self._served = history.load(connection)
-                    self._state = catalog.state(connection)
-                    self._scopes = captures.scopes_applied(connection)
-        else:
-            self._last[scope] = None
+                self._last = {scope: captures.last_applied(connection, scope) for scope in SCOPES}
+                self._waiting = {scope for scope in SCOPES if captures.is_anything_held(connection, scope)}
+                self._believed = catalog.load(connection, decoder=DECODER)
+                self._served = history.load(connection)
+                self._state = catalog.state(connection)
         self._loaded = True
 
     def _remember(
@@ -168,7 +179,6 @@ class Pipeline:
         self._state = state
         self._last[capture.scope] = capture
         self._waiting.discard(capture.scope)
-        self._scopes |= {capture.scope}
 
 
 def counts(plan: Plan) -> dict[str, Any]:
@@ -222,7 +232,7 @@ def apply_bootstrap(connection: Any, *, run_id: int, now: datetime) -> tuple[int
     plan = diff({}, feed)
     history.keep_versions(connection, plan.news)
     catalog.apply(
-        connection, plan, catalog.Believed(), run_id=run_id, at=as_of, known_at=now, last_seen_at=None,
+        connection, plan, catalog.Believed(), run_id=run_id, at=as_of, known_at=now, last_seen_at=lambda _: None,
         is_bootstrap=True,
     )  # fmt: skip
     state = catalog.state(connection)

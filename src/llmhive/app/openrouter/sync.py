@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SCOPE: Scope = "all"
 #: A clock further from OpenRouter's would date the history wrong.
 CLOCK_TOLERANCE = timedelta(hours=1)
+_LONGEST_TRANSACTION = timedelta(seconds=70)
 
 
 class Tell(Protocol):
@@ -135,7 +136,11 @@ class Sync:
                     f"run {found.last.id} synced at {found.last.started_at:%H:%M} UTC; due again at "
                     f"{found.due_at:%Y-%m-%d %H:%M} UTC (SYNC_MIN_INTERVAL_MINUTES). To sync now: llmhive sync --force",
                 )
-            if watched is not None and (watched.id != found.run.id or watched.heartbeat_at != found.run.heartbeat_at):
+            is_alive = watched is not None and (
+                watched.id != found.run.id or watched.heartbeat_at != found.run.heartbeat_at
+            )
+            # in its transaction a run sends no heartbeat, until the database ends a transaction that sleeps
+            if is_alive or found.silent_for > self._policy.stale_after + _LONGEST_TRANSACTION:
                 return self._skipped(trigger, f"run {found.run.id} ({found.run.kind}) is running; nothing to do here.")
             if watched is None:
                 left = max(self._policy.stale_after - found.silent_for, timedelta(0))
@@ -264,16 +269,17 @@ class Sync:
         """OpenRouter says what it said: only the run and the capture are written."""
         with self._database.write() as connection:
             runs.fence(connection, run_id)
+            before = runs.of_body(connection, capture.digest)
             captures.Captures().keep(connection, capture, None, run_id, "applied")
-            active = catalog.count_active(connection)
             runs.end(
                 connection,
                 run_id,
                 "unchanged",
                 now=self._now(),
                 scope=SCOPE,
-                models_seen=active,
-                unchanged=active,
+                models_seen=before.models_seen,
+                unchanged=before.models_seen,
+                unreadable=before.unreadable,
                 catalog_version=catalog.state(connection).catalog_version,
             )
 
@@ -285,8 +291,8 @@ class Sync:
             asked = self._ask(force)
             if asked.is_unchanged:
                 with self._database.read() as connection:
-                    active = catalog.count_active(connection)
-                return replace(run, status="unchanged", finished_at=self._now(), models_seen=active, unchanged=active)
+                    seen = runs.of_body(connection, asked.capture.digest).models_seen
+                return replace(run, status="unchanged", finished_at=self._now(), models_seen=seen, unchanged=seen)
             plan, judgement = Pipeline(self._database, self._policy.limits).plan(asked.capture, asked.body)
         except (UpstreamError, ClockError) as error:
             return replace(run, status="failed", finished_at=self._now(), error=str(error))
@@ -311,6 +317,10 @@ class Sync:
             )  # fmt: skip
             if not isinstance(claimed, runs.Claimed):
                 return "Another sync has started meanwhile."
+            if catalog.state(connection).source is not None:
+                why = "Another sync has filled the catalog meanwhile."
+                runs.end(connection, claimed.run_id, "interrupted", now=self._now(), error=why)
+                return why
             models, as_of = apply_bootstrap(connection, run_id=claimed.run_id, now=self._now())
         return (
             f"Loaded the bootstrap catalog shipped with LLMHive ({models} models as of {as_of:%Y-%m-%d}), "

@@ -372,10 +372,17 @@ def http_date(text: str) -> datetime | None:
     return None
 
 
-def server_clock(headers: httpx2.Headers) -> datetime | None:
-    """The server's present: its Date, and for how long a cache kept the answer since."""
+def server_clock(headers: httpx2.Headers, now: datetime) -> datetime | None:
+    """The server's present by its Date, or by Date and for how long a cache kept the answer: what is nearer to `now`.
+
+    Caches differ in whether they renew the Date of what they keep.
+    """
     at, age = http_date(headers.get("date", "")), headers.get("age", "")
-    return at + timedelta(seconds=int(age)) if at is not None and re.fullmatch("[0-9]{1,9}", age, re.ASCII) else at
+    if at is None or not re.fullmatch("[0-9]{1,7}", age, re.ASCII):
+        return at
+    with contextlib.suppress(OverflowError):
+        return min(at, at + timedelta(seconds=int(age)), key=lambda moment: abs(moment - now))
+    return at
 
 
 def _again(state: tenacity.RetryCallState) -> Again:
