@@ -45,7 +45,6 @@ CONDITIONS = ("min_prompt_tokens", "utc_start", "utc_end", "utc_days")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _MINUTES_A_DAY = 24 * 60
-_LARGEST = 10**20
 _WHOLE_WEEK = (1 << 7 * _MINUTES_A_DAY) - 1
 #: A condition's value: a number, a string, or a list of strings (weekdays).
 ConditionValue = int | str | tuple[str, ...]

@@ -10,12 +10,13 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from llmhive.catalog.feed import Scope
 from llmhive.errors import StoreError
-from llmhive.store.tables import body, capture, model_belief
+from llmhive.store.tables import body, capture, catalog_state, sync_run
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -157,25 +158,64 @@ def last_applied(connection: sa.Connection, scope: Scope | None = None) -> Captu
     """The newest applied capture, of a scope or of any."""
     found = connection.execute(
         sa.select(capture)
-        .where(capture.c.state.in_(("applied", "accepted")), *([capture.c.scope == scope] if scope else []))
+        .where(_APPLIED, *([capture.c.scope == scope] if scope else []))
         .order_by(capture.c.fetched_at.desc(), capture.c.id.desc())
         .limit(1)
     ).first()
     if found is None:
         return None
-    return Capture(found.fetched_at, found.source, found.scope, found.digest, found.etag, found.last_modified)
+    return _capture(found)
 
 
-def newest_at(connection: sa.Connection) -> datetime | None:
-    """The newest instant in either ledger: of a capture, whatever became of it, or of a belief."""
-    newest = (sa.func.max(capture.c.fetched_at), sa.func.max(model_belief.c.known_from))
-    return max(filter(None, (connection.execute(sa.select(column)).scalar() for column in newest)), default=None)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a sync must know of earlier answers before it asks."""
+
+    last: Capture | None = None  #: the newest applied one of the scope
+    models_seen: int = 0  #: in it
+    unreadable: int = 0  #: in it
+    is_held: bool = False  #: whether a held one of the scope waits
+    newest_at: datetime | None = None  #: when the newest of any scope was fetched, whatever became of it
+    catalog_version: int = 0
+    source: str | None = None  #: of the catalog
+    decoder: int | None = None  #: that read the catalog's records
 
 
-def scopes_applied(connection: sa.Connection) -> frozenset[str]:
-    """The scopes of which a capture was ever applied."""
-    chosen = sa.select(capture.c.scope).distinct().where(capture.c.state.in_(("applied", "accepted")))
-    return frozenset(connection.execute(chosen).scalars())
+_APPLIED = capture.c.state.in_(("applied", "accepted"))
+_LAST_WITH_RUN = (
+    sa.select(capture, sync_run.c.models_seen, sync_run.c.unreadable)
+    .join(sync_run, sync_run.c.id == capture.c.run_id)
+    .where(_APPLIED, capture.c.scope == sa.bindparam("of"))
+    .order_by(capture.c.fetched_at.desc(), capture.c.id.desc())
+    .limit(1)
+)
+_REST = sa.select(
+    sa.exists().where(capture.c.scope == sa.bindparam("of"), capture.c.state == "held").label("is_held"),
+    sa.select(sa.func.max(capture.c.fetched_at)).scalar_subquery().label("newest_at"),
+    sa.select(catalog_state.c.catalog_version).scalar_subquery().label("catalog_version"),
+    sa.select(catalog_state.c.source).scalar_subquery().label("source"),
+    sa.select(catalog_state.c.decoder).scalar_subquery().label("decoder"),
+)
+
+
+def known(connection: sa.Connection, scope: Scope) -> Known:
+    """What is known of earlier answers; two statements, since an unchanged sync is to cost little."""
+    row = connection.execute(_LAST_WITH_RUN, {"of": scope}).first()
+    rest = connection.execute(_REST, {"of": scope}).one()
+    return Known(
+        last=None if row is None else _capture(row),
+        models_seen=0 if row is None else row.models_seen,
+        unreadable=0 if row is None else row.unreadable,
+        is_held=bool(rest.is_held),
+        newest_at=rest.newest_at,
+        catalog_version=rest.catalog_version or 0,
+        source=rest.source,
+        decoder=rest.decoder,
+    )
+
+
+def _capture(row: Any) -> Capture:
+    return Capture(row.fetched_at, row.source, row.scope, row.digest, row.etag, row.last_modified)
 
 
 def supersede_held(connection: sa.Connection, scope: Scope) -> None:

@@ -39,6 +39,7 @@ class Database:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.dialect: str = engine.dialect.name
+        self._is_current = False
         if self.dialect == "sqlite":
             self._reader = engine.execution_options(sqlite_begin="BEGIN")
             self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
@@ -86,7 +87,9 @@ class Database:
             raise DatabaseUnavailable(f"The database {self.label} cannot be used: {_first_line(error)}.") from error
 
     def schema(self) -> Schema:
-        """How the tables stand to this program; creates nothing."""
+        """How the tables stand to this program; creates nothing. Once current, they stay so for this process."""
+        if self._is_current:
+            return Schema.CURRENT
         if not self._exists():
             return Schema.MISSING
         with self.read() as connection:
@@ -96,6 +99,7 @@ class Database:
         if found is None:
             return Schema.MISSING
         if found == HEAD:
+            self._is_current = True
             return Schema.CURRENT
         return Schema.NEWER if found > HEAD else Schema.OUTDATED
 

@@ -27,6 +27,15 @@ _COUNTS = (
 )  # fmt: skip
 _LOCK_ROW = sa.select(sync_run.c.status).where(sync_run.c.id == sa.bindparam("of")).with_for_update()
 _LISTED = [column for column in sync_run.c if column.name != "plan"]
+_END = sync_run.update().where(sync_run.c.id == sa.bindparam("of"), sync_run.c.status == "running").returning(*_LISTED)
+_RUNNING = sa.select(*_LISTED).where(sync_run.c.status == "running")
+_LAST_OF = (
+    sa.select(*_LISTED)
+    .where(sync_run.c.kind == sa.bindparam("kind"), sync_run.c.status.in_(sa.bindparam("statuses", expanding=True)))
+    .order_by(sync_run.c.started_at.desc(), sync_run.c.id.desc())
+    .limit(1)
+)
+_BEGIN = sync_run.insert().returning(sync_run.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ def claim(
     _one_at_a_time(connection)
     present = clock(connection, now)
     interrupted: tuple[int, ...] = ()
-    running = connection.execute(sa.select(*_LISTED).where(sync_run.c.status == "running")).first()
+    running = connection.execute(_RUNNING).first()
     if running is not None:
         silent_for = present - running.heartbeat_at
         # a heartbeat from far in the future is a clock set back, not a sign of life
@@ -90,7 +99,7 @@ def claim(
         "started_at": now,
         "heartbeat_at": present,
     }
-    return Claimed(connection.execute(sync_run.insert().values(row).returning(sync_run.c.id)).scalar_one(), interrupted)
+    return Claimed(connection.execute(_BEGIN, row).scalar_one(), interrupted)
 
 
 def heartbeat(connection: sa.Connection, run_id: int, now: datetime) -> bool:
@@ -102,12 +111,16 @@ def heartbeat(connection: sa.Connection, run_id: int, now: datetime) -> bool:
 
 def fence(connection: sa.Connection, run_id: int) -> None:
     """Lock the run's row; raises `RunLost` unless it is still running. The first statement of every apply."""
-    status = connection.execute(_LOCK_ROW, {"of": run_id}).scalar()
-    if status != "running":
-        raise RunLost(
-            f"Run {run_id} was marked {status} while it worked, since it gave no sign of life. Nothing was written; "
-            "the next sync starts anew."
-        )
+    if connection.execute(_LOCK_ROW, {"of": run_id}).scalar() != "running":
+        raise lost(run_id)
+
+
+def lost(run_id: int) -> RunLost:
+    """The error of a run that another process has cleared away."""
+    return RunLost(
+        f"Run {run_id} was marked interrupted while it worked, since it gave no sign of life. Nothing was written; "
+        "the next sync starts anew."
+    )
 
 
 def end(
@@ -118,13 +131,11 @@ def end(
     now: datetime,
     error: str | None = None,
     **values: Any,
-) -> None:
-    """Write how a run ended: counts, `notes`, `plan`, `scope`, `catalog_version`."""
-    connection.execute(
-        sync_run.update()
-        .where(sync_run.c.id == run_id, sync_run.c.status == "running")
-        .values(status=status, finished_at=now, error=error, **values)
-    )
+) -> Run | None:
+    """Write how a run ended: counts, `notes`, `plan`, `scope`, `catalog_version`. None where it was not running."""
+    written = {"status": status, "finished_at": now, "error": error, **values}
+    row = connection.execute(_END, {"of": run_id, **written}).first()
+    return None if row is None else _run(row)
 
 
 def keep_verdicts(connection: sa.Connection, run_id: int, verdicts: Sequence[Verdict]) -> None:
@@ -181,23 +192,9 @@ def recent(connection: sa.Connection, limit: int, *, kind: Kind | None = None) -
     return [_run(row) for row in connection.execute(chosen)]
 
 
-def of_body(connection: sa.Connection, digest: str) -> Run:
-    """The last run that took a body in; raises `NotFound`."""
-    row = connection.execute(
-        sa.select(*_LISTED)
-        .join(capture, capture.c.run_id == sync_run.c.id)
-        .where(capture.c.digest == digest, capture.c.state.in_(("applied", "accepted")))
-        .order_by(capture.c.id.desc())
-        .limit(1)
-    ).first()
-    if row is None:
-        raise NotFound(f"No run took the body {digest} in.")
-    return _run(row)
-
-
 def running(connection: sa.Connection) -> Run | None:
     """The run that is running, by its row."""
-    row = connection.execute(sa.select(*_LISTED).where(sync_run.c.status == "running")).first()
+    row = connection.execute(_RUNNING).first()
     return None if row is None else _run(row)
 
 
@@ -212,12 +209,7 @@ def last_success(connection: sa.Connection, kind: Kind) -> Run | None:
 
 
 def _last(connection: sa.Connection, kind: Kind, statuses: Sequence[Status]) -> Run | None:
-    row = connection.execute(
-        sa.select(*_LISTED)
-        .where(sync_run.c.kind == kind, sync_run.c.status.in_(statuses))
-        .order_by(sync_run.c.started_at.desc(), sync_run.c.id.desc())
-        .limit(1)
-    ).first()
+    row = connection.execute(_LAST_OF, {"kind": kind, "statuses": statuses}).first()
     return None if row is None else _run(row)
 
 
@@ -235,6 +227,8 @@ def _is_applying(connection: sa.Connection, run_id: int) -> bool:
 
 def clock(connection: sa.Connection, now: datetime) -> datetime:
     """The present by the clock that heartbeats go by: the server's on PostgreSQL, `now` on SQLite."""
+    if connection.dialect.name != "postgresql":
+        return now
     present = sa.cast(database_clock(connection.dialect.name, now), Instant)
     return connection.execute(sa.select(present)).scalar_one()
 

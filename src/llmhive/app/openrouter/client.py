@@ -7,10 +7,11 @@ reference for `GET /models`, `/models/count` and `/key`; RFC 9110 for conditiona
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -43,6 +44,8 @@ class Answer:
     pages: int
     #: the server's clock when it answered, whole seconds; None if it does not tell
     date: datetime | None = None
+    #: SHA-256 of the body, hexadecimal; "" with 304
+    digest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +120,33 @@ class Client:
         """When the key expires, in UTC; None if it never does (source: `GET /key`)."""
         return self._transport.get(httpx2.URL(f"{self._root}/key"), self._expiry, {})
 
-    def models(self, *, etag: str | None = None, last_modified: str | None = None) -> Answer:
+    def models(self, *, etag: str | None = None, last_modified: str | None = None, known: str | None = None) -> Answer:
         """The list of all models, of all output modalities (source: `GET /models?output_modalities=all`).
 
         `etag` and `last_modified` are those of an earlier answer; then the status may be 304. The body is JSON with a
         `data` list; a list served in pages comes joined as `{"data": […], "total_count": N, "links": {"next": null}}`,
-        each record's bytes as served, without `total_count` if no page told it, and without validators.
+        each record's bytes as served, without `total_count` if no page told it, and without validators. A body whose
+        digest is `known` was read before and is not looked into.
         """
         sent = {"If-None-Match": _plain(etag), "If-Modified-Since": _plain(last_modified)}
         conditions = {name: value for name, value in sent.items() if value}
         attempts = 0
         for _ in range(1 + self._limits.restarts):
-            pages = list(self._pages(conditions))
+            pages = list(self._pages(conditions, known))
             attempts += sum(page.answer.attempts for page in pages)
             if len(pages) == 1:
                 return replace(pages[0].answer, attempts=attempts)
             if _agree(pages):
-                return Answer(200, _join(pages), None, None, attempts, len(pages), pages[-1].answer.date)
+                body, date = _join(pages), pages[-1].answer.date
+                return Answer(200, body, None, None, attempts, len(pages), date, _digest(body))
         raise BadAnswer(f"the list changed while it was being read ({1 + self._limits.restarts} times): try again.")
 
-    def _pages(self, conditions: Mapping[str, str]) -> Iterator[_Page]:
+    def _pages(self, conditions: Mapping[str, str], known: str | None) -> Iterator[_Page]:
         host, url, seen, size = self._transport.host, self._models, set[str](), 0
         while True:
-            page = self._transport.get(url, lambda reply: self._page(reply, conditions), {} if seen else conditions)
+            page = self._transport.get(
+                url, lambda reply: self._page(reply, conditions, known), {} if seen else conditions
+            )
             seen.add(str(url))
             size += len(page.answer.body)
             if size > self._limits.body:
@@ -162,12 +169,16 @@ class Client:
             if len(seen) == self._limits.pages:
                 raise BadAnswer(f"{host} serves more than {self._limits.pages} pages: not read on.")
 
-    def _page(self, reply: Reply, conditions: Mapping[str, str]) -> _Page:
+    def _page(self, reply: Reply, conditions: Mapping[str, str], known: str | None) -> _Page:
         """Split the envelope. The records stay bytes: reading them is `decode`'s part."""
         etag, modified = _plain(reply.headers.get("etag")), _plain(reply.headers.get("last-modified"))
+        date = server_clock(reply.headers, self._wall())
         if reply.status == 304:
             etag, modified = etag or conditions.get("If-None-Match"), modified or conditions.get("If-Modified-Since")
-            answer = Answer(304, b"", etag, modified, reply.attempts, 1, server_clock(reply.headers, self._wall()))
+            return _Page(Answer(304, b"", etag, modified, reply.attempts, 1, date), [], None, None)
+        digest = _digest(reply.body)
+        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1, date, digest)
+        if digest == known:
             return _Page(answer, [], None, None)
         try:
             envelope = split(reply.body)
@@ -177,7 +188,6 @@ class Client:
             raise self._instead_of("the model list", reply, f"an error: {failure}")
         if envelope.data is None:
             raise self._instead_of("the model list", reply, "JSON without a data list")
-        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1, server_clock(reply.headers, self._wall()))
         return _Page(answer, envelope.data, envelope.total, envelope.next)
 
     def _expiry(self, reply: Reply) -> datetime | None:
@@ -223,6 +233,10 @@ class _Page:
     records: list[msgspec.Raw]
     total: int | None
     next: str | None
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _base(text: str) -> httpx2.URL:

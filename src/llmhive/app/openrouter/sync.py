@@ -6,9 +6,9 @@ brought it. The network is finished before the transaction opens; a dry run is t
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from llmhive.catalog.gate import Limits
 from llmhive.catalog.run import DONE, Run, Status
 from llmhive.errors import ClockError, LLMHiveError, StoreError, UpstreamError
 from llmhive.store import captures, catalog, runs
-from llmhive.store.captures import Capture
+from llmhive.store.captures import Capture, Known
 from llmhive.store.database import Database, Schema
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SCOPE: Scope = "all"
 #: A clock further from OpenRouter's would date the history wrong.
 CLOCK_TOLERANCE = timedelta(hours=1)
+#: Threads that are kept, since starting one costs as much as an unchanged sync's statements.
+_HEARTS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="heartbeat")
 _LONGEST_TRANSACTION = timedelta(seconds=70)
 
 
@@ -43,7 +45,9 @@ class Tell(Protocol):
 class Source(Protocol):
     """What a sync needs of the client."""
 
-    def models(self, *, etag: str | None = None, last_modified: str | None = None) -> Answer: ...
+    def models(
+        self, *, etag: str | None = None, last_modified: str | None = None, known: str | None = None
+    ) -> Answer: ...
 
     def close(self) -> None: ...
 
@@ -97,7 +101,7 @@ class Sync:
         else:
             self._prepare()
             claimed = self._claim(trigger, force)
-            ended = claimed if isinstance(claimed, Run) else self._work(claimed, force)
+            ended = claimed if isinstance(claimed, Run) else self._work(*claimed, force)
         self._say_end(ended)
         return ended
 
@@ -109,7 +113,7 @@ class Sync:
             self._database.migrate()
         self._database.require_schema()
 
-    def _claim(self, trigger: str, force: bool) -> runs.Claimed | Run:
+    def _claim(self, trigger: str, force: bool) -> tuple[int, Known] | Run:
         """Take the lock, or say why not. A run that seems dead is waited for until that is certain."""
         watched: Run | None = None
         while True:
@@ -126,10 +130,12 @@ class Sync:
                     interval=None if force else self._policy.interval,
                     stale_after=self._policy.stale_after,
                 )
+                if isinstance(found, runs.Claimed):
+                    known = captures.known(connection, SCOPE)
             if isinstance(found, runs.Claimed):
                 for dead in found.interrupted:
                     self._tell("Took over", run=dead)
-                return found
+                return found.run_id, known
             if isinstance(found, runs.NotDue):
                 return self._skipped(
                     trigger,
@@ -162,11 +168,11 @@ class Sync:
         now = self._now()
         return Run("regular", trigger, "skipped", now, finished_at=now, notes=(f"Skipped: {why}",))
 
-    def _work(self, claimed: runs.Claimed, force: bool) -> Run:
-        run_id = claimed.run_id
+    def _work(self, run_id: int, known: Known, force: bool) -> Run:
+        ended: Run | None = None
         with self._heartbeat(run_id):
             try:
-                self._sync(run_id, force)
+                ended = self._sync(run_id, known, force)
             except (UpstreamError, ClockError) as error:
                 self._end_badly(run_id, "failed", str(error))
             except (KeyboardInterrupt, SystemExit):
@@ -179,6 +185,8 @@ class Sync:
                 self._end_badly(run_id, "failed", reason)
                 self._tell("Sync failed", run=run_id, status="failed", error=reason)
                 raise
+        if ended is not None:
+            return ended
         with self._database.read() as connection:
             ended = runs.get(connection, run_id)
             state = catalog.state(connection)
@@ -200,11 +208,11 @@ class Sync:
             # the run stays `running` and is found dead later
             self._tell("Could not write how the run ended", run=run_id, error=str(trouble))
 
-    def _sync(self, run_id: int, force: bool) -> None:
-        asked = self._ask(force)
+    def _sync(self, run_id: int, known: Known, force: bool) -> Run | None:
+        """One sync under the lock; returns the run where nothing is new."""
+        asked = self._ask(known, force)
         if asked.is_unchanged:
-            self._confirm(run_id, asked.capture)
-            return
+            return self._confirm(run_id, known, asked.capture)
         taken = Pipeline(self._database, self._policy.limits).take(
             asked.capture,
             asked.body,
@@ -212,46 +220,38 @@ class Sync:
             known_at=lambda: max(self._now(), asked.capture.fetched_at),
         )
         self._tell("Compared", **{name: value for name, value in counts(taken.plan).items() if value})
+        return None
 
-    def _ask(self, force: bool) -> _Asked:
+    def _ask(self, known: Known, force: bool) -> _Asked:
         """Fetch the list; an answer we know already is recognised by its status or its digest."""
-        last = self._comparable(force)
+        last = None if force else self._comparable(known)
         source = self._open_source()
         try:
-            answer = source.models(etag=last.etag if last else None, last_modified=last.last_modified if last else None)
+            answer = (
+                source.models()
+                if last is None
+                else source.models(etag=last.etag, last_modified=last.last_modified, known=last.digest)
+            )
         finally:
             source.close()
-        fetched_at = self._date(answer)
-        digest = hashlib.sha256(answer.body).hexdigest()
-        is_unchanged = last is not None and (answer.status == 304 or digest == last.digest)
-        capture = Capture(
-            fetched_at,
-            self._policy.source,
-            SCOPE,
-            last.digest if last is not None and is_unchanged else digest,
-            answer.etag,
-            answer.last_modified,
-        )
+        fetched_at = self._date(answer, known.newest_at)
+        is_unchanged = last is not None and (answer.status == 304 or answer.digest == last.digest)
+        digest = last.digest if last is not None and is_unchanged else answer.digest
+        capture = Capture(fetched_at, self._policy.source, SCOPE, digest, answer.etag, answer.last_modified)
         return _Asked(capture, answer.body, is_unchanged)
 
-    def _comparable(self, force: bool) -> Capture | None:
+    def _comparable(self, known: Known) -> Capture | None:
         """The capture against which an answer may be called unchanged, if there is one (design 4.2)."""
-        if force or self._database.schema() is not Schema.CURRENT:
-            return None
-        with self._database.read() as connection:
-            last = captures.last_applied(connection, SCOPE)
-            state = catalog.state(connection)
-            is_held = captures.is_anything_held(connection, SCOPE)
         usable = (
-            last is not None
-            and not is_held
-            and last.source == self._policy.source
-            and state.source == "openrouter"
-            and state.decoder == DECODER
+            known.last is not None
+            and not known.is_held
+            and known.last.source == self._policy.source
+            and known.source == "openrouter"
+            and known.decoder == DECODER
         )
-        return last if usable else None
+        return known.last if usable else None
 
-    def _date(self, answer: Answer) -> datetime:
+    def _date(self, answer: Answer, newest: datetime | None) -> datetime:
         """When the answer was fetched, by a clock that can be believed; later than every capture before it."""
         now = self._now()
         if answer.date is not None and abs(now - answer.date) > CLOCK_TOLERANCE:
@@ -259,40 +259,43 @@ class Sync:
                 f"this machine says it is {now:%Y-%m-%d %H:%M} UTC, OpenRouter says {answer.date:%Y-%m-%d %H:%M} UTC: "
                 "set this machine's clock. Nothing was applied, since the history would be dated wrong."
             )
-        if self._database.schema() is not Schema.CURRENT:
-            return now
-        with self._database.read() as connection:
-            newest = captures.newest_at(connection)
         return now if newest is None or now > newest else newest + timedelta(microseconds=1)
 
-    def _confirm(self, run_id: int, capture: Capture) -> None:
+    def _confirm(self, run_id: int, known: Known, capture: Capture) -> Run:
         """OpenRouter says what it said: only the run and the capture are written."""
         with self._database.write() as connection:
-            runs.fence(connection, run_id)
-            before = runs.of_body(connection, capture.digest)
-            captures.Captures().keep(connection, capture, None, run_id, "applied")
-            runs.end(
+            # ending the run is its own fence
+            ended = runs.end(
                 connection,
                 run_id,
                 "unchanged",
                 now=self._now(),
                 scope=SCOPE,
-                models_seen=before.models_seen,
-                unchanged=before.models_seen,
-                unreadable=before.unreadable,
-                catalog_version=catalog.state(connection).catalog_version,
+                models_seen=known.models_seen,
+                unchanged=known.models_seen,
+                unreadable=known.unreadable,
+                catalog_version=known.catalog_version,
             )
+            if ended is None:
+                raise runs.lost(run_id)
+            captures.Captures().keep(connection, capture, None, run_id, "applied")
+        return ended
 
     def _rehearse(self, trigger: str, force: bool) -> Run:
         """A dry run: takes no lock, migrates nothing, writes nothing."""
-        self._database.require_schema()
+        known = Known()
+        if self._database.require_schema():
+            with self._database.read() as connection:
+                known = captures.known(connection, SCOPE)
         run = Run("regular", trigger, "running", self._now(), dry_run=True, scope=SCOPE, plan=(), verdicts=())
         try:
-            asked = self._ask(force)
+            asked = self._ask(known, force)
             if asked.is_unchanged:
-                with self._database.read() as connection:
-                    seen = runs.of_body(connection, asked.capture.digest).models_seen
-                return replace(run, status="unchanged", finished_at=self._now(), models_seen=seen, unchanged=seen)
+                seen, unreadable = known.models_seen, known.unreadable
+                return replace(
+                    run, status="unchanged", finished_at=self._now(), models_seen=seen, unchanged=seen,
+                    unreadable=unreadable,
+                )  # fmt: skip
             plan, judgement = Pipeline(self._database, self._policy.limits).plan(asked.capture, asked.body)
         except (UpstreamError, ClockError) as error:
             return replace(run, status="failed", finished_at=self._now(), error=str(error))
@@ -330,24 +333,31 @@ class Sync:
     @contextmanager
     def _heartbeat(self, run_id: int) -> Iterator[None]:
         done = threading.Event()
+        beating = threading.Lock()
 
         def beat() -> None:
             while not done.wait(self._policy.stale_after.total_seconds() / 6):
-                try:
-                    with self._database.write() as connection:
-                        if not runs.heartbeat(connection, run_id, self._now()):
-                            return
-                except StoreError as error:
-                    # the next beat may get through; if none does, the run counts as dead
-                    self._tell("Heartbeat failed", run=run_id, error=str(error))
+                with beating:
+                    if done.is_set() or not self._beat(run_id):
+                        return
 
-        thread = threading.Thread(target=beat, name=f"heartbeat of run {run_id}", daemon=True)
-        thread.start()
+        _HEARTS.submit(beat)
         try:
             yield
         finally:
-            done.set()
-            thread.join()
+            # not in the middle of a beat, which needs the database
+            with beating:
+                done.set()
+
+    def _beat(self, run_id: int) -> bool:
+        """Say that the run is alive; False where it is no longer ours."""
+        try:
+            with self._database.write() as connection:
+                return runs.heartbeat(connection, run_id, self._now())
+        except StoreError as error:
+            # the next beat may get through; if none does, the run counts as dead
+            self._tell("Heartbeat failed", run=run_id, error=str(error))
+            return True
 
     def _say_end(self, run: Run) -> None:
         facts = {"run": run.id, "status": run.status, "duration_seconds": run.duration_seconds}

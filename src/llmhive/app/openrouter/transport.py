@@ -132,6 +132,7 @@ class Transport:
         self._sleep, self._random, self._on_event, self._limits = sleep, random, on_event, limits
         self._first: float | None = None  # when the first request was sent
         self._answered = False
+        self._worker: _Worker | None = None
         headers = {"Accept": "application/json", "User-Agent": f"llmhive/{VERSION}"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -146,6 +147,9 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
         self._http.close()
 
     def get(self, url: httpx2.URL, read: Callable[[Reply], _T], conditions: Mapping[str, str]) -> _T:
@@ -245,17 +249,18 @@ class Transport:
 
     @contextlib.contextmanager
     def _send(self, url: httpx2.URL, conditions: Mapping[str, str]) -> Iterator[_Inbox]:
-        """Send a request in a thread of its own; the inbox gets the response's head, its chunks, then None or an error.
+        """Send a request in another thread; the inbox gets the response's head, its chunks, then None or an error.
 
-        A thread, because no timeout of the HTTP library bounds a name lookup, a header that drips in byte by byte, or
-        compressed bytes that yield nothing yet. We stop listening on time; the thread ends with its socket.
+        Another thread, because no timeout of the HTTP library bounds a name lookup, a header that drips in byte by
+        byte, or compressed bytes that yield nothing yet. We stop listening on time, and leave that thread to itself.
         """
         inbox: _Inbox = queue.SimpleQueue()
-        unheard = threading.Event()
+        unheard, done = threading.Event(), threading.Event()
         left = max(self._deadline - self._monotonic(), 0.001)
         timeout = httpx2.Timeout(min(self._limits.read, left), connect=min(self._limits.connect, left))
 
         def fetch() -> None:
+            end: Exception | None = None
             try:
                 with self._http.stream("GET", url, headers=conditions, timeout=timeout) as response:
                     inbox.put(response)
@@ -263,15 +268,22 @@ class Transport:
                         inbox.put((chunk, response.num_bytes_downloaded))
                         if unheard.is_set():
                             return
-                inbox.put(None)
             except Exception as error:  # noqa: BLE001 (raised again by whoever listens)
-                inbox.put(error)
+                end = error
+            # first, so that who has heard the end finds the thread free
+            done.set()
+            inbox.put(end)
 
-        threading.Thread(target=fetch, name="openrouter", daemon=True).start()
+        self._worker = worker = self._worker or _Worker()
+        worker.do(fetch)
         try:
             yield inbox
         finally:
             unheard.set()
+            if not done.is_set():
+                # it may hang for long: the next request gets a thread of its own
+                worker.end()
+                self._worker = None
 
     def _next(self, inbox: _Inbox) -> httpx2.Response | tuple[bytes, int] | None:
         if (left := self._left()) <= 0:
@@ -370,6 +382,27 @@ def http_date(text: str) -> datetime | None:
         # "-0000" parses to a naive time, which is in UTC all the same
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at
     return None
+
+
+class _Worker:
+    """A thread that is kept, since starting one costs as much as a small request."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        # a daemon: a lookup that hangs must not keep the process
+        threading.Thread(target=self._work, name="openrouter", daemon=True).start()
+
+    def do(self, task: Callable[[], None]) -> None:
+        """Do a task after those before it."""
+        self._tasks.put(task)
+
+    def end(self) -> None:
+        """End the thread when it is through."""
+        self._tasks.put(None)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
 
 
 def server_clock(headers: httpx2.Headers, now: datetime) -> datetime | None:
