@@ -17,9 +17,9 @@ from llmhive.store.captures import (
     Captures,
     compress,
     decompress,
+    known,
     last_applied,
     read_body,
-    scopes_applied,
 )  # fmt: skip
 from llmhive.store.database import Database
 from llmhive.store.tables import body
@@ -119,4 +119,29 @@ def test_the_newest_applied_capture_of_a_scope(database: Database, run_id: int) 
         overall = last_applied(connection)
         assert overall is not None
         assert overall.scope == "text"
-        assert scopes_applied(connection) == {"all", "text"}
+
+
+def test_a_damaged_base_does_not_stop_the_next_body(database: Database, run_id: int) -> None:
+    one, two = bodies(2)
+    with database.write() as connection:
+        Captures().keep(connection, capture(one, 0), one, run_id, "applied")
+        connection.execute(body.update().values(data=b"damaged"))
+        Captures().keep(connection, capture(two, 1), two, run_id, "applied")
+    with database.read() as connection:
+        assert read_body(connection, hashlib.sha256(two).hexdigest()) == two
+
+
+def test_what_is_known_before_asking(database: Database, run_id: int) -> None:
+    one, two = bodies(2)
+    with database.write() as connection:
+        assert known(connection, "all").last is None
+        kept = Captures()
+        kept.keep(connection, capture(one, 1), one, run_id, "applied")
+        runs.end(connection, run_id, "completed", now=START, models_seen=7, unreadable=2)
+        kept.keep(connection, capture(two, 3, scope="text"), two, run_id, "held")
+    with database.read() as connection:
+        found = known(connection, "all")
+        assert found.last is not None
+        assert (found.last.fetched_at, found.models_seen, found.unreadable) == (START + timedelta(hours=1), 7, 2)
+        assert (found.is_held, found.newest_at) == (False, START + timedelta(hours=3))
+        assert known(connection, "text").is_held

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 #: Words at the end of a slug that name an edition, not a family.
 _EDITIONS = frozenset({"latest", "preview", "beta", "alpha", "exp", "experimental"})
@@ -28,6 +29,7 @@ class Identity:
         return f"{self.author}/{_stem(self.slug)}"
 
 
+@lru_cache(maxsize=4096)
 def identify(model_id: str) -> Identity:
     """Take an id apart; never fails: an id without an author has the author ``""``."""
     is_alias = model_id.startswith("~")

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -91,15 +92,14 @@ def _record_prices(
     for model_id, listing in news.items():
         was, becomes = _offers(before.get(model_id)), _offers(listing)
         ended += [{"of": model_id, "at": at, "its": it.unit, "place": it.position} for it in was - becomes]
-        begun += [{"model_id": model_id, "valid_from": at, **asdict(it)} for it in becomes - was]
+        begun += [{"model_id": model_id, "valid_from": at, **it._asdict()} for it in becomes - was]
     if ended:
         connection.execute(_END_PRICE, ended)
     if begun:
         connection.execute(model_price.insert(), begun)
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """One open row of `model_price`."""
 
     unit: str

@@ -118,8 +118,8 @@ def fence(connection: sa.Connection, run_id: int) -> None:
 def lost(run_id: int) -> RunLost:
     """The error of a run that another process has cleared away."""
     return RunLost(
-        f"Run {run_id} was marked interrupted while it worked, since it gave no sign of life. Nothing was written; "
-        "the next sync starts anew."
+        f"Run {run_id} lost the lock while it worked: it gave no sign of life, and another process took it for dead. "
+        "Nothing was written; the next sync starts anew."
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -57,14 +58,19 @@ class Instant(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"an instant without a time zone: {value!r}")
-        at = value.astimezone(UTC)
-        return at if dialect.name == "postgresql" else f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+        return value.astimezone(UTC) if dialect.name == "postgresql" else _sortable(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Always UTC."""
         if value is None:
             return None
         return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+@lru_cache(maxsize=1024)
+def _sortable(at: datetime) -> str:
+    """The rows of one transaction share an instant, and writing it out is slow."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 class Json(TypeDecorator[Any]):
