@@ -125,11 +125,13 @@ def test_the_table_of_models_has_the_columns_that_scripts_rely_on(llmhive: Comma
 def test_a_miss_names_near_ids(llmhive: Command, fake: FakeOpenRouter) -> None:
     fake.serve(catalog(model("acme/wonder-large"), model("zeta/else")))
     llmhive("sync")
-    for name in ("acme/wonder-larg", "acne/wonder-large", "wonder-large"):
+    for name in ("acme/wonder-larg", "acne/wonder-large", "wonder-larger"):
         miss = llmhive.run("model", name, "--json")
         assert (miss.code, miss.stdout) == (2, ""), miss
         assert "acme/wonder-large" in miss.stderr
         assert "zeta/else" not in miss.stderr
+    for name in ("wonder-large", "ACME/Wonder-Large"):
+        assert llmhive("model", name)["id"] == "acme/wonder-large"
 
 
 def test_doctor(llmhive: Command, fake: FakeOpenRouter) -> None:

@@ -49,7 +49,7 @@ def test_a_second_sync_within_the_interval_is_skipped(llmhive: Command, fake: Fa
     run = llmhive("sync")
     assert run["status"] == "skipped"
     assert run["id"] is None
-    assert "next sync is due at" in run["notes"][0]
+    assert "due again at" in run["notes"][0]
     assert len(fake.requests) == 1
     assert of(llmhive, without=()) == before
 

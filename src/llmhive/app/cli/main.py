@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import sys
 from typing import Annotated, NoReturn
 
 import typer
 
-from llmhive.app.cli import browsing, maintenance, syncing
+from llmhive.app.cli import browsing, maintenance, render, syncing
 from llmhive.errors import LLMHiveError, UsageError
 from llmhive.version import VERSION
 
@@ -69,9 +68,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _leave("Stopped.", 130)
     except BrokenPipeError:
-        # the reader (head, less) has seen enough; what is left must not fail at the end of the process
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+        render.reader_left()
     raise SystemExit(0)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from rich import markup
@@ -22,10 +23,16 @@ _FOUR_DIGITS = Context(prec=4)
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 
+class _Stdout(Console):
+    def on_broken_pipe(self) -> None:
+        """As for JSON."""
+        reader_left()
+
+
 def out() -> Console:
     """Stdout for people."""
     is_terminal = sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=not is_terminal, width=None if is_terminal else _PIPE_WIDTH)
+    return _Stdout(highlight=False, soft_wrap=not is_terminal, width=None if is_terminal else _PIPE_WIDTH)
 
 
 def escape(text: str) -> str:
@@ -36,7 +43,22 @@ def escape(text: str) -> str:
 def as_json(document: Any) -> None:
     """Print one JSON document on stdout, exact numbers as they are."""
     # JSON is UTF-8, whatever the terminal speaks
-    sys.stdout.buffer.write(msgspec.json.format(_JSON.encode(document), indent=2) + b"\n")
+    _write(msgspec.json.format(_JSON.encode(document), indent=2) + b"\n")
+
+
+def _write(content: bytes) -> None:
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        reader_left()
+
+
+def reader_left() -> NoReturn:
+    """End well: the reader (head, less) has seen enough. What is left must not fail at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
 
 
 def price(rate: str | Decimal | None, kind: str = "fixed") -> str:
@@ -120,7 +142,7 @@ def table(
     with console.capture() as printed:
         console.print(made, width=sum(widths) + 2 * len(widths))
     # no blanks to fill a terminal that is not there
-    sys.stdout.writelines(f"{line.rstrip()}\n" for line in printed.get().splitlines())
+    _write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()).encode(sys.stdout.encoding, "replace"))
 
 
 def facts(console: Console, pairs: Iterable[tuple[str, object]]) -> None:
