@@ -106,10 +106,13 @@ def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
         # what people pay most for comes first
         changes.sort(key=lambda change: (change["field"] not in _HEADLINE, change["field"] != _HEADLINE[0]))
         groups[_direction(changes)].append(f"{model_id}  {', '.join(map(_repriced, changes))}")
+    # real changes before those of a digit nobody sees
+    groups["repriced"].sort(key=lambda line: _UNSEEN in line)
     groups["changed"] = [f"{model_id}  {', '.join(lines)}" for model_id, lines in fields.items()]
     return groups
 
 
+_UNSEEN = "by less than 0.1 %"
 _HEADLINE = ("pricing.prompt", "pricing.completion")
 
 
@@ -136,7 +139,7 @@ def _repriced(change: dict[str, Any]) -> str:
         return f"{unit} no longer {_rate(unit, before)}"
     old, new = Decimal(before), Decimal(after)
     if _rate(unit, before) == _rate(unit, after):
-        return f"{unit} by less than 0.1 %"
+        return f"{unit} {_UNSEEN}"
     line = f"{unit} {_rate(unit, before)} → {_rate(unit, after)}"
     return f"{line} ({(new - old) / old * 100:+.0f} %)" if old > 0 and new > 0 else line
 
