@@ -23,8 +23,8 @@ _AGE = re.compile(r"([0-9]+)([dw])")
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command(rich_help_panel="Browse")(models)
-    app.command(rich_help_panel="Browse")(model)
+    for command in (models, model):
+        app.command(rich_help_panel="Browse", help=render.help_of(command))(command)
 
 
 def count(text: str) -> int:
@@ -131,7 +131,13 @@ def _show_page(page: Page) -> None:
             rows.append([*cells, _marks(row)])
         if not any(row[-1] for row in rows):
             columns, rows = columns[:-1], [row[:-1] for row in rows]
-        render.table(console, columns, rows, right=("context", "in $/M", "out $/M"), gives="model")
+        render.table(
+            console,
+            columns,
+            rows,
+            right=("context", "in $/M", "out $/M"),
+            gives=columns[-1] if columns[-1] == "note" else "model",
+        )
     console.print(_footer(page), style="dim")
 
 

@@ -18,9 +18,9 @@ from llmhive.store.database import Schema
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command(rich_help_panel="Maintain")(doctor)
-    app.command(rich_help_panel="Maintain")(migrate)
-    app.command(hidden=True)(make_bootstrap)
+    for command in (doctor, migrate):
+        app.command(rich_help_panel="Maintain", help=render.help_of(command))(command)
+    app.command(hidden=True, help=render.help_of(make_bootstrap))(make_bootstrap)
 
 
 def migrate(json: Json = False) -> None:

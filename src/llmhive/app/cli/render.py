@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,12 @@ def out() -> Console:
 def escape(text: str) -> str:
     """Text from elsewhere, fit for a terminal: no markup, and no control characters to move its cursor."""
     return markup.escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def help_of(command: Callable[..., object]) -> str:
+    """A command's docstring as help: its lines joined, so that a terminal wraps each paragraph as a whole."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in paragraphs)
 
 
 def as_json(document: Any) -> None:
@@ -128,7 +135,7 @@ def table(
     flexible = list(columns).index(gives)
     if console.is_terminal:
         room = console.width - sum(widths) + widths[flexible] - 2 * (len(columns) - 1)
-        widths[flexible] = max(min(widths[flexible], room), 12)
+        widths[flexible] = max(min(widths[flexible], room), 6)
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name, width in zip(columns, widths, strict=True):
         made.add_column(

@@ -21,10 +21,9 @@ _CODES = {"failed": 1, "interrupted": 1, "held": 3}
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command(rich_help_panel="Sync", epilog=settings_help())(sync)
-    app.command(rich_help_panel="Sync")(status)
-    app.command("runs", rich_help_panel="Sync")(list_runs)
-    app.command(rich_help_panel="Sync")(show)
+    app.command(rich_help_panel="Sync", help=render.help_of(sync), epilog=settings_help())(sync)
+    for name, command in (("status", status), ("runs", list_runs), ("show", show)):
+        app.command(name, rich_help_panel="Sync", help=render.help_of(command))(command)
 
 
 def settings_help() -> str:
