@@ -131,13 +131,9 @@ def _show_page(page: Page) -> None:
             rows.append([*cells, _marks(row)])
         if not any(row[-1] for row in rows):
             columns, rows = columns[:-1], [row[:-1] for row in rows]
-        render.table(
-            console,
-            columns,
-            rows,
-            right=("context", "in $/M", "out $/M"),
-            gives=columns[-1] if columns[-1] == "note" else "model",
-        )
+        gives = {"note": 16, "takes": 10, "gives": 6, "model": 24}
+        gives = {name: least for name, least in gives.items() if name in columns}
+        render.table(console, columns, rows, right=("context", "in $/M", "out $/M"), gives=gives)
     console.print(_footer(page), style="dim")
 
 

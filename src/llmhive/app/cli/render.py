@@ -126,16 +126,21 @@ def moment(text: str | None) -> str:
 
 
 def table(
-    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), gives: str
+    console: Console,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    gives: Mapping[str, int],
 ) -> None:
-    """Print a table, a line a row. Where it is too wide for the terminal, the column `gives` gives way; a number is
-    never cut.
+    """Print a table, a line a row. Where it is too wide for the terminal, the columns of `gives` give way one after the
+    other, each down to a width; a number is never cut.
     """
     widths = [max(len(name), *(len(row[index]) for row in rows)) for index, name in enumerate(columns)]
-    flexible = list(columns).index(gives)
-    if console.is_terminal:
-        room = console.width - sum(widths) + widths[flexible] - 2 * (len(columns) - 1)
-        widths[flexible] = max(min(widths[flexible], room), 6)
+    for name, least in gives.items() if console.is_terminal else ():
+        flexible = list(columns).index(name)
+        too_wide = sum(widths) + 2 * len(widths) - console.width
+        widths[flexible] -= max(0, min(too_wide, widths[flexible] - least))
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name, width in zip(columns, widths, strict=True):
         made.add_column(

@@ -144,7 +144,7 @@ def list_runs(
         for run in found
     ]
     columns = ("run", "kind", "status", "started (UTC)", "took", "what")
-    render.table(console, columns, rows, right=("run", "took"), gives="what")
+    render.table(console, columns, rows, right=("run", "took"), gives={"what": 12})
 
 
 def _counts(run: Run) -> str:
