@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
-from llmhive.catalog.run import DONE, KINDS, Run, due_at
+from llmhive.catalog.run import DONE, Kind, Run, due_at
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 RUN = Run(
@@ -81,5 +82,5 @@ def test_a_run_is_due_at_once_where_none_was_done() -> None:
 
 
 def test_the_words() -> None:
-    assert KINDS == ("regular", "research", "bootstrap", "backfill", "rollback")
+    assert get_args(Kind) == ("regular", "research", "bootstrap", "backfill", "rollback")
     assert DONE == ("completed", "unchanged")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from llmhive.catalog.model import instant
 
 Kind = Literal["regular", "research", "bootstrap", "backfill", "rollback"]
 Status = Literal["running", "completed", "unchanged", "skipped", "held", "failed", "interrupted"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 #: What uses up the interval.
 DONE: tuple[Status, ...] = ("completed", "unchanged")
 
