@@ -18,13 +18,19 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
+    from llmhive.app.openrouter.pipeline import Taken
+    from llmhive.app.openrouter.runner import Runner
+    from llmhive.catalog.feed import Scope
+    from llmhive.catalog.gate import Limits
     from llmhive.catalog.run import Run
+    from llmhive.store.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
 #: one folder for the session, known to all xdist workers: they inherit the environment
@@ -293,17 +299,23 @@ def sync_at(
     database = connect(url)
     try:
         sync = Sync(
-            database,
-            Policy(base_url, timedelta(minutes=30), timedelta(seconds=30), Limits()),
+            runner_at(database, at),
+            Policy(base_url, timedelta(minutes=30), Limits()),
             lambda: Client(base_url, deadline=time.monotonic() + seconds, wall=lambda: at, random=random.Random(7)),
-            owner="test",
-            now=lambda: at,
-            sleep=time.sleep,
-            tell=lambda event, /, **facts: None,
         )
         return sync.run(trigger="test", force=force, dry_run=dry_run)
     finally:
         database.close()
+
+
+def runner_at(database: Database, at: datetime) -> Runner:
+    """Runs work by a clock that stands still at `at`."""
+    from llmhive.app.openrouter.runner import Runner
+
+    return Runner(
+        database, owner="test", stale_after=timedelta(seconds=30), patience=timedelta(seconds=30), now=lambda: at,
+        sleep=time.sleep, tell=lambda event, /, **facts: None,
+    )  # fmt: skip
 
 
 # --- the real command
@@ -404,3 +416,82 @@ def poll(look: Callable[[], T], within: float = 20, every: float = 0.02) -> T:
 def slug(text: str) -> str:
     """A test's name as part of a database's name."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:24]
+
+
+# --- captures that are taken in
+
+
+def history_database() -> Path:
+    """A SQLite file with the two years of real captures, backfilled in their order by the first who asks: copy it."""
+    from llmhive.app.openrouter.backfill import backfill
+    from llmhive.catalog.gate import Limits
+    from llmhive.store.database import connect
+
+    archive = shared_folder() / "data" / "models" / "history-12h.tar.zst"
+    template = sqlite_template()
+    with locked("history") as folder:
+        path = folder / "history.db"
+        if not path.exists():
+            shutil.copy(template, folder / "filling.db")
+            database = connect(f"sqlite:///{folder / 'filling.db'}")
+            run = backfill(runner_at(database, datetime(2026, 8, 10, tzinfo=UTC)), archive, Limits(), trigger="test")
+            assert run.status == "completed"
+            database.close()
+            (folder / "filling.db").rename(path)
+    return path
+
+
+class Live:
+    """Takes bodies as syncs do: a run each, in one process, at chosen times."""
+
+    def __init__(self, database: Database, limits: Limits | None = None) -> None:
+        from llmhive.app.openrouter.pipeline import Pipeline
+        from llmhive.catalog.gate import Limits
+
+        self._database = database
+        self._pipeline = Pipeline(database, limits or Limits())
+
+    def __call__(self, at: datetime, body: bytes, scope: Scope = "all") -> Taken:
+        from llmhive.store import runs
+        from llmhive.store.captures import Capture
+
+        with self._database.write() as connection:
+            claimed = runs.claim(connection, "regular", trigger="test", owner="test", now=at, interval=None)
+        assert isinstance(claimed, runs.Claimed)
+        capture = Capture(at, "test", scope, sha256(body).hexdigest())
+        return self._pipeline.take(capture, body, run_id=claimed.run_id, known_at=lambda: at)
+
+
+def served_ledger(database: Database, *, marks: bool = True) -> dict[str, list[tuple[Any, ...]]]:
+    """The served ledger row by row, and the captures it is made of, without the numbers of rows and runs; without
+    `marks` also without what the gate said of prices.
+    """
+    import sqlalchemy as sa
+
+    from llmhive.store.captures import IN_HISTORY
+    from llmhive.store.tables import capture, change, model_price, served_version, transition
+
+    skipped = {"id", "run_id", "source", "etag", "last_modified", "state", *([] if marks else ["is_held"])}
+    with database.read() as connection:
+        return {
+            table.name: sorted(
+                (
+                    tuple(_comparable(value) for value in row)
+                    for row in connection.execute(
+                        sa.select(*(column for column in table.c if column.name not in skipped)).where(condition)
+                    )
+                ),
+                key=repr,
+            )
+            for table, condition in (
+                (served_version, sa.true()),
+                (model_price, sa.true()),
+                (transition, sa.true()),
+                (change, sa.true()),
+                (capture, IN_HISTORY),
+            )
+        }
+
+
+def _comparable(value: Any) -> Any:
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict | list) else value

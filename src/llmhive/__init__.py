@@ -15,8 +15,8 @@ from llmhive.version import VERSION
 
 if TYPE_CHECKING:
     from llmhive.app.library import Catalog, Page
+    from llmhive.catalog.query import Query
     from llmhive.errors import LLMHiveError, NotFound, StoreError, UpstreamError, UsageError
-    from llmhive.store.browse import Query
 
 __version__ = VERSION
 __all__ = ["Catalog", "LLMHiveError", "NotFound", "Page", "Query", "StoreError", "UpstreamError", "UsageError"]
@@ -24,7 +24,7 @@ __all__ = ["Catalog", "LLMHiveError", "NotFound", "Page", "Query", "StoreError",
 _HOMES = {
     "Catalog": "llmhive.app.library",
     "Page": "llmhive.app.library",
-    "Query": "llmhive.store.browse",
+    "Query": "llmhive.catalog.query",
 } | dict.fromkeys(("LLMHiveError", "NotFound", "StoreError", "UpstreamError", "UsageError"), "llmhive.errors")
 
 

@@ -5,7 +5,8 @@
     LLMHiveError                 anything we raise on purpose; the message says what to do next
     ├── UsageError               the caller asked for something that cannot be (exit code 2)
     │   ├── SettingsError        a setting has a value we cannot use
-    │   └── NotFound             no such model, run or snapshot
+    │   ├── NotFound             no such model, run or snapshot
+    │   └── Conflict             it cannot be done as things stand: superseded, pinned, busy (HTTP 409)
     ├── UpstreamError            OpenRouter gave no usable answer (exit code 1, HTTP 502)
     │   ├── Unreachable          no answer at all: no network, refused, timed out
     │   ├── Refused              it answered with an error status
@@ -34,6 +35,10 @@ class SettingsError(UsageError):
 
 class NotFound(UsageError):
     """No such model, run or snapshot."""
+
+
+class Conflict(UsageError):
+    """It cannot be done as things stand."""
 
 
 class UpstreamError(LLMHiveError):

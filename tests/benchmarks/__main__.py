@@ -27,6 +27,7 @@ import orjson
 
 from llmhive.app.openrouter.client import Client
 from llmhive.app.openrouter.pipeline import Pipeline
+from llmhive.app.openrouter.runner import Runner
 from llmhive.app.openrouter.sync import Policy, Sync
 from llmhive.catalog.gate import Limits
 from llmhive.catalog.run import Run
@@ -90,9 +91,16 @@ def serving(body: bytes, folder: Path) -> Iterator[str]:
 
 def sync_over(database: Database, base_url: str, client: Client) -> Sync:
     """A sync as the command makes it, but with a warm client."""
-    policy = Policy(source=base_url, interval=timedelta(0), stale_after=timedelta(seconds=30), limits=Limits())
-    return Sync(
-        database, policy, lambda: _Lent(client), owner="benchmark", now=clock(), sleep=time.sleep, tell=silent
+    policy = Policy(source=base_url, interval=timedelta(0), limits=Limits())
+    return Sync(runner(database), policy, lambda: _Lent(client))
+
+
+def runner(database: Database) -> Runner:
+    """A runner as the command makes it, but silent and with a clock of its own."""
+    half_a_minute = timedelta(seconds=30)
+    return Runner(
+        database, owner="benchmark", stale_after=half_a_minute, patience=half_a_minute, now=clock(), sleep=time.sleep,
+        tell=silent,
     )  # fmt: skip
 
 

@@ -27,7 +27,8 @@ NEW = catalog(
 #: what is told by a clock, a counter or a name that differs from run to run; everything else must be equal
 PASSING = frozenset(
     {"id", "run_id", "owner", "started_at", "finished_at", "heartbeat_at", "fetched_at", "known_from", "known_to",
-     "valid_from", "valid_to", "first_seen_at", "last_seen_at", "deactivated_at", "source", "notes"}
+     "valid_from", "valid_to", "first_seen_at", "last_seen_at", "deactivated_at", "happened_at",
+     "ended_at", "reverted_at", "taken_at", "source", "notes"}
 )  # fmt: skip
 
 

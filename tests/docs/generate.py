@@ -19,7 +19,7 @@ from sqlalchemy.engine import Dialect
 
 from llmhive.app.cli.main import app
 from llmhive.app.settings import TABLE, Setting
-from llmhive.store.tables import MODEL_VERSION, metadata
+from llmhive.store.tables import CHANGE, MODEL_VERSION, metadata
 
 ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -136,9 +136,9 @@ def _names(columns: Iterable[sa.Column[Any]]) -> str:
     return ", ".join(f"`{column.name}`" for column in columns)
 
 
-def view() -> str:
-    """The view `model_version`."""
-    return f"```sql\n{MODEL_VERSION.strip()};\n```\n"
+def views() -> str:
+    """The views, as SQLite has them."""
+    return "\n".join(f"```sql\n{text.strip()};\n```\n" for text in (MODEL_VERSION["sqlite"], CHANGE))
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -147,7 +147,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join([first, f"|{'---|' * len(head)}", *rest, ""])
 
 
-PARTS: dict[str, Callable[[], str]] = {"settings": settings, "commands": commands, "tables": tables, "view": view}
+PARTS: dict[str, Callable[[], str]] = {"settings": settings, "commands": commands, "tables": tables, "views": views}
 
 
 def main() -> None:

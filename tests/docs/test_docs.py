@@ -19,6 +19,7 @@ from llmhive.catalog.run import Run
 from llmhive.store.database import Database, connect
 from tests.docs import generate
 from tests.fake_openrouter import FakeOpenRouter, catalog, model, ok
+from tests.support import runner_at
 
 PAGES = generate.files()
 OPERATIONS = (generate.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -48,23 +49,11 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-def _ignore(event: str, /, **facts: object) -> None:
-    """Take an event and do nothing."""
-
-
 def sync(database: Database, fake: FakeOpenRouter, at: datetime) -> Run:
     """A sync at an instant."""
     settings = settings_table.read({"OPENROUTER_BASE_URL": fake.base_url}, Path("no such file"))
-    policy = Policy(settings.base_url, timedelta(0), timedelta(seconds=30), Limits())
-    return Sync(
-        database,
-        policy,
-        lambda: wiring.client(settings),
-        owner="the docs",
-        now=lambda: at,
-        sleep=lambda _seconds: None,
-        tell=_ignore,
-    ).run(trigger="cli")
+    policy = Policy(settings.base_url, timedelta(0), Limits())
+    return Sync(runner_at(database, at), policy, lambda: wiring.client(settings)).run(trigger="cli")
 
 
 @pytest.fixture

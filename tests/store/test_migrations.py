@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from llmhive.errors import SchemaOutdated, SettingsError
 from llmhive.store import database as module
 from llmhive.store.database import Database, Schema, connect
-from llmhive.store.tables import MODEL_VERSION, WHERE, metadata
+from llmhive.store.tables import CHANGE, MODEL_VERSION, WHERE, metadata
 from tests.support import ROOT, execute
 
 
@@ -49,8 +49,9 @@ def test_the_view_is_what_the_tables_say(database: Database) -> None:
             "model_id", "valid_from", "valid_to", "is_listed", "version", "document",
         ]  # fmt: skip
         if database.dialect == "sqlite":
-            written = connection.execute(sa.text("SELECT sql FROM sqlite_master WHERE name = 'model_version'")).scalar()
-            assert str(written).split() == MODEL_VERSION.split()
+            made = connection.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+            written = {row.name: row.sql.split() for row in made}
+            assert written == {"model_version": MODEL_VERSION["sqlite"].split(), "change": CHANGE.split()}
 
 
 def test_schema_is_missing_then_current(empty_database: Database) -> None:

@@ -15,12 +15,15 @@ import msgspec
 from llmhive.app import wiring
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings, read
-from llmhive.catalog.model import from_document, instant, pricing_document
+from llmhive.catalog.change import LISTED
+from llmhive.catalog.diff import Belief, between, compare
+from llmhive.catalog.model import Version, instant, pricing_document
 from llmhive.catalog.pricing import PER_TOKEN, exact, per_million, plain
+from llmhive.catalog.query import Query
 from llmhive.catalog.run import Run
-from llmhive.errors import NotFound
-from llmhive.store import browse, captures, catalog, runs
-from llmhive.store.browse import Query
+from llmhive.catalog.timeline import Listing
+from llmhive.errors import NotFound, UsageError
+from llmhive.store import browse, captures, catalog, history, runs, snapshots
 from llmhive.store.database import Database, connect
 
 _COLUMNS = (
@@ -83,15 +86,129 @@ class Catalog:
     ) -> None:
         self.close()
 
-    def models(self, query: Query | None = None) -> Page:
-        """The models that meet a query; raises `StoreError`."""
+    def models(
+        self, query: Query | None = None, *, as_of: datetime | None = None, known_at: datetime | None = None
+    ) -> Page:
+        """The models that meet a query: now, as OpenRouter served them at an instant (`as_of`), or as this catalog
+        believed them at an instant (`known_at`).
+
+        Raises `StoreError`, and `UsageError` for an instant of which nothing is known.
+        """
+        query = query or Query()
         if not self._database.require_schema():
             return Page((), 0, 0, None, None)
         with self._database.read() as connection:
-            state, as_of = catalog.state(connection), _as_of(connection)
-            rows, total = browse.models(connection, query or Query())
-        data = tuple(_model_json(row, as_of) for row in rows)
-        return Page(data, total, state.catalog_version, as_of, state.source)
+            state, true_at = catalog.state(connection), _as_of(connection)
+            if as_of is not None:
+                true_at = self._covered(connection, as_of)
+                found = browse.rows_as_of(connection, as_of, active=query.active)
+            elif known_at is not None:
+                self._check(known_at)
+                true_at = known_at
+                found = browse.rows_known_at(connection, known_at, active=query.active)
+            else:
+                found = browse.rows(connection, active=query.active)
+        chosen, total = query.choose(found)
+        data = tuple(_model_json(row, true_at) for row in chosen)
+        return Page(data, total, state.catalog_version, true_at, state.source if as_of is None else "openrouter")
+
+    def _check(self, at: datetime) -> None:
+        if at > wiring.now():
+            raise UsageError(f"{instant(at)} is in the future: nothing is known of it yet.")
+
+    def _covered(self, connection: Any, at: datetime) -> datetime:
+        """When the capture was fetched that tells of an instant; raises `UsageError` where there is none."""
+        self._check(at)
+        covered = history.covered(connection, at)
+        if covered is not None:
+            return covered
+        first = history.first_capture(connection)
+        if first is None:
+            raise UsageError("There is no history yet. Run `llmhive sync`, or `llmhive backfill PATH`.")
+        raise UsageError(
+            f"Nothing is known of {instant(at)}: history begins {first:%Y-%m-%d %H:%M} UTC. "
+            "`llmhive backfill PATH` takes in older captures."
+        )
+
+    def history(self, name: str) -> dict[str, Any]:
+        """Every change of one model that OpenRouter served, oldest first, and its prices over time.
+
+        ``entries`` are the lines of a plan (``what``, ``field``, ``before``, ``after``) with the instant ``at`` of the
+        first capture that shows it; ``prices`` are rates in USD per unit as decimal strings, each with ``from`` and
+        ``to``; ``is_held`` marks those that the gate held and nobody confirmed. Raises `NotFound`.
+        """
+        if not self._database.require_schema():
+            raise NotFound("The catalog is empty. Run `llmhive sync` first.")
+        with self._database.read() as connection:
+            model_id = name if browse.is_served(connection, name) else browse.meant_by(connection, name)
+            if model_id is None:
+                raise NotFound(_why_missing(name, browse.ids(connection)))
+            timeline = history.timeline_of(connection, model_id)
+            prices = history.prices_of(connection, model_id)
+            first = history.first_capture(connection)
+        if not timeline:
+            raise NotFound(
+                f"{model_id} has no history: OpenRouter has not served it to this catalog yet (it comes from the "
+                "bootstrap facts). Run `llmhive sync`."
+            )
+        return {
+            "id": model_id,
+            "name": timeline[-1][1].version.model.name,
+            "is_listed": timeline[-1][1].is_listed,
+            "history_begins": None if first is None else instant(first),
+            "entries": _entries(timeline, first),
+            "prices": prices,
+        }
+
+    def diff(self, before: datetime | str, after: datetime | str | None = None) -> dict[str, Any]:
+        """What changed between two instants of what OpenRouter served, or snapshots of what was believed (by name).
+
+        Without `after` until now: what is served, or after a snapshot what is believed. ``changes`` are lines of a
+        plan: ``{id, what, field, before, after}``. Raises `NotFound` and `UsageError`.
+        """
+        if not self._database.require_schema():
+            raise NotFound("The catalog is empty. Run `llmhive sync` first.")
+        now = wiring.now()
+        with self._database.read() as connection:
+            old = self._beliefs(connection, before)
+            if after is None and isinstance(before, str):
+                new = {model_id: row.belief for model_id, row in catalog.rows(connection).items()}
+            else:
+                new = self._beliefs(connection, now if after is None else after)
+        return {
+            "from": _told(before),
+            "to": _told(now if after is None else after),
+            "models_before": sum(belief.is_active for belief in old.values()),
+            "models": sum(belief.is_active for belief in new.values()),
+            "changes": [change.to_json() for change in between(old, new)],
+        }
+
+    def _beliefs(self, connection: Any, at: datetime | str) -> dict[str, Belief]:
+        if isinstance(at, str):
+            taken = snapshots.get(connection, at)
+            return {model_id: row.belief for model_id, row in snapshots.read(connection, taken).items()}
+        self._covered(connection, at)
+        return {
+            model_id: Belief(since.listing.version, since.listing.is_listed, None)
+            for model_id, since in history.as_of(connection, at).items()
+        }
+
+    def changes(self, since: datetime, until: datetime | None = None) -> list[dict[str, Any]]:
+        """What happened at OpenRouter and was confirmed, once each, the newest first: added, removed, returned,
+        repriced, limits, capabilities, expiry, alias. `since` and `until` (excluded) are instants of ``happened_at``.
+        """
+        if not self._database.require_schema():
+            return []
+        with self._database.read() as connection:
+            return history.changes(connection, since, until)
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """The snapshots, the newest first; ``is_pinned`` tells the one that is believed whatever OpenRouter says."""
+        if not self._database.require_schema():
+            return []
+        with self._database.read() as connection:
+            pinned = catalog.state(connection).pinned
+            return [it.to_json() | {"is_pinned": it.name == pinned} for it in snapshots.all_of(connection)]
 
     def model(self, model_id: str) -> dict[str, Any]:
         """One model (design 3.6, *Model*), active or not, by its id, its canonical slug, or the part after the author
@@ -109,7 +226,7 @@ class Catalog:
                 raise NotFound(_why_missing(model_id, browse.ids(connection)))
             as_of = _as_of(connection)
             document = _model_json(row, as_of) | {"catalog_version": catalog.state(connection).catalog_version}
-        content = from_document(row["document"])
+        content = Version.stored(row["version"], row["document"], row["text"]).model
         return document | {
             "alias_target": content.alias_target,
             "hugging_face_id": content.hugging_face_id,
@@ -152,6 +269,8 @@ class Catalog:
             "catalog_age_seconds": None,
             "source": None,
             "held": 0,
+            "held_values": 0,
+            "pinned": None,
             "database": self._database.label,
         }
         if not self._database.require_schema():
@@ -163,8 +282,10 @@ class Catalog:
             state, as_of = catalog.state(connection), _as_of(connection)
             status["models_in_catalog"] = catalog.count_active(connection)
             status["held"] = int(captures.is_anything_held(connection, "all"))
+            status["held_values"] = catalog.count_held(connection)
         status["catalog_version"] = state.catalog_version
         status["source"] = state.source
+        status["pinned"] = state.pinned
         if as_of is not None:
             status["catalog_age_seconds"] = round(max(now - as_of, timedelta(0)).total_seconds(), 1)
         if last is not None and last.finished_at is not None:
@@ -181,16 +302,20 @@ class Catalog:
 
 
 def _as_of(connection: Any) -> datetime | None:
-    """When the catalog was last true: the last applied answer, or the date of a bootstrap's facts."""
+    """When the catalog was true: the last applied answer, or the time of a bootstrap's facts or a restored snapshot."""
+    at = catalog.state(connection).source_at
+    if at is not None:
+        return at
     last = captures.last_applied(connection)
-    return last.fetched_at if last is not None else catalog.state(connection).source_at
+    return None if last is None else last.fetched_at
 
 
 def _model_json(row: Mapping[str, Any], as_of: datetime | None) -> dict[str, Any]:
-    document = {name: row[name] for name in _COLUMNS}
+    document = {name: row[name] for name in _COLUMNS} | {"held": row["held"] or {}}
     for name in ("created_at", "first_seen_at", "last_seen_at", "deactivated_at"):
         document[name] = None if document[name] is None else instant(document[name])
     if row["is_active"]:
+        # an active one was seen whenever the catalog was true
         document["last_seen_at"] = None if as_of is None else instant(as_of)
     if row["expiration_date"] is not None:
         document["expiration_date"] = row["expiration_date"].isoformat()
@@ -206,7 +331,7 @@ def _model_json(row: Mapping[str, Any], as_of: datetime | None) -> dict[str, Any
 
 def _pricing_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """Prices as served, but never a number that is none: a router's "-1" and a media model's "0" are null."""
-    served = _SERVED.decode(row["pricing"])
+    served = row["pricing"] if isinstance(row["pricing"], dict) else _SERVED.decode(row["pricing"])
     pricing: dict[str, Any] = {}
     for unit, value in (served if isinstance(served, dict) else {}).items():
         rate = exact(value)
@@ -218,6 +343,32 @@ def _pricing_json(row: Mapping[str, Any]) -> dict[str, Any]:
         price = row[f"{unit}_price"]
         pricing[unit] = None if price is None else plain(price)
     return pricing
+
+
+def _entries(timeline: list[tuple[datetime, Listing]], first: datetime | None) -> list[dict[str, Any]]:
+    """The steps of a timeline as lines of a plan."""
+    entries = []
+    before: Listing | None = None
+    for at, listing in timeline:
+        lines: list[dict[str, Any]] = []
+        name = listing.version.model.name
+        if before is None:
+            # what the very first capture lists was there before it
+            what = "added" if first is None or at > first else "listed"
+            lines.append({"what": what, "field": None, "before": None, "after": name})
+        elif before.is_listed != listing.is_listed:
+            what = "reactivated" if listing.is_listed else "deactivated"
+            lines.append({"what": what, "field": LISTED, "before": before.is_listed, "after": listing.is_listed})
+        if before is not None and listing.is_listed and before.version != listing.version:
+            found = compare(before.version.model, listing.version.model)
+            lines += [{key: value for key, value in it.to_json().items() if key != "id"} for it in found]
+        entries += [{"at": instant(at)} | line for line in lines]
+        before = listing
+    return entries
+
+
+def _told(at: datetime | str) -> str:
+    return at if isinstance(at, str) else instant(at)
 
 
 def _why_missing(name: str, known: list[tuple[str, bool]]) -> str:

@@ -18,6 +18,7 @@ _LEVELS = {
     "Retrying": logging.WARNING,
     "Took over": logging.WARNING,
     "Heartbeat failed": logging.WARNING,
+    "Left out a capture": logging.WARNING,
 }
 #: Only for a progress bar.
 _SILENT = frozenset({"Progress"})

@@ -117,8 +117,39 @@ class Settings:
         "RESEARCH_SCHEDULE", "0 3 * * 0", "when the research sync is due (cron, UTC)", _cron
     )
     removal_limit_percent: float = _setting(
-        "SYNC_REMOVAL_LIMIT_PERCENT", "10", "a sync that would lose more of the active models is held", _number(0, 60)
-    )
+        "SYNC_REMOVAL_LIMIT_PERCENT", "10",
+        "a sync that would lose more of the listed models is held; grows by 0.25 a day since the last, up to 60",
+        _number(0, 100),
+    )  # fmt: skip
+    repriced_limit_percent: float = _setting(
+        "SYNC_REPRICED_LIMIT_PERCENT", "25",
+        "a sync that would change the price of more models is held; grows by 0.5 a day since the last, up to 60",
+        _number(0, 100),
+    )  # fmt: skip
+    fall_limit_percent: float = _setting(
+        "SYNC_FALL_LIMIT_PERCENT", "3",
+        "a sync in which the price of more models falls as SYNC_VALUE_FALL_PERCENT says is held", _number(0, 100),
+    )  # fmt: skip
+    context_limit_percent: float = _setting(
+        "SYNC_CONTEXT_LIMIT_PERCENT", "3", "a sync in which more models lose their context length is held",
+        _number(0, 100),
+    )  # fmt: skip
+    unreadable_limit_percent: float = _setting(
+        "SYNC_UNREADABLE_LIMIT_PERCENT", "5", "a sync in which more of the records cannot be read is held",
+        _number(0, 100),
+    )  # fmt: skip
+    repeat_limit_days: float = _setting(
+        "SYNC_REPEAT_LIMIT_DAYS", "7", "a list that was served before, and is older than this, is held",
+        _number(0, 3650),
+    )  # fmt: skip
+    value_fall_percent: float = _setting(
+        "SYNC_VALUE_FALL_PERCENT", "90", "a single price that falls by more is held until a second sync confirms it",
+        _number(1, 100),
+    )  # fmt: skip
+    value_rise_factor: float = _setting(
+        "SYNC_VALUE_RISE_FACTOR", "100", "a single price that rises by more is held until a second sync confirms it",
+        _number(1, 1_000_000_000),
+    )  # fmt: skip
 
     @property
     def min_interval(self) -> timedelta:

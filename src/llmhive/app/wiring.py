@@ -15,7 +15,8 @@ from llmhive.store.database import Database, connect
 
 if TYPE_CHECKING:
     from llmhive.app.openrouter.client import Client
-    from llmhive.app.openrouter.sync import Sync, Tell
+    from llmhive.app.openrouter.runner import Runner, Tell
+    from llmhive.app.openrouter.sync import Sync
 
 
 def now() -> datetime:
@@ -43,22 +44,43 @@ def client(settings: Settings, tell: Tell | None = None) -> Client:
     )
 
 
+def runner(settings: Settings, database: Database, tell: Tell) -> Runner:
+    """Takes the lock for whatever is to run."""
+    from llmhive.app.openrouter.runner import Runner
+
+    return Runner(
+        database,
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+        stale_after=timedelta(seconds=settings.stale_seconds),
+        patience=timedelta(seconds=settings.timeout_seconds),
+        now=now,
+        sleep=time.sleep,
+        tell=tell,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """The gate's limits."""
+    return Limits(
+        removal_percent=settings.removal_limit_percent,
+        repriced_percent=settings.repriced_limit_percent,
+        falling_percent=settings.fall_limit_percent,
+        context_percent=settings.context_limit_percent,
+        unreadable_percent=settings.unreadable_limit_percent,
+        repeat_days=settings.repeat_limit_days,
+        value_fall_percent=settings.value_fall_percent,
+        value_rise_factor=settings.value_rise_factor,
+        confirm_after=settings.min_interval,
+    )
+
+
 def sync(settings: Settings, database: Database, tell: Tell) -> Sync:
     """A sync, ready to run."""
     from llmhive.app.openrouter.sync import Policy, Sync
 
     return Sync(
-        database,
-        Policy(
-            source=settings.base_url,
-            interval=settings.min_interval,
-            stale_after=timedelta(seconds=settings.stale_seconds),
-            limits=Limits(removal_percent=settings.removal_limit_percent),
-        ),
+        runner(settings, database, tell),
+        Policy(source=settings.base_url, interval=settings.min_interval, limits=limits(settings)),
         # its budget runs from when the lock is ours
         lambda: client(settings, tell),
-        owner=f"{socket.gethostname()}:{os.getpid()}",
-        now=now,
-        sleep=time.sleep,
-        tell=tell,
     )

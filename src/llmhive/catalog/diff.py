@@ -6,10 +6,11 @@ A model's absence counts only within the feed's scope, and not at all when a rec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from llmhive.catalog.feed import Feed, Record, covers, missing
+from llmhive.catalog.feed import Feed, Record, missing
+from llmhive.catalog.hold import Held, value_of, withheld
 from llmhive.catalog.model import FIELDS, PAIR_FIELDS, Model, Number, Version, instant, pricing_document
 from llmhive.catalog.pricing import Pricing, plain
 
@@ -27,6 +28,7 @@ class Belief:
     version: Version
     is_active: bool
     raw: bytes | None  #: the record last served; None for a bootstrap's facts
+    held: Mapping[str, Held] = field(default_factory=dict)  #: field → the served value that is not believed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,13 @@ class Plan:
 
     feed: Feed
     added: tuple[Record, ...] = ()
-    altered: tuple[Record, ...] = ()  #: content differs from what is believed
+    altered: tuple[Record, ...] = ()  #: content, or what of it is held, differs from what is believed
     reactivated: tuple[Record, ...] = ()  #: listed again; may be altered too
     refreshed: tuple[Record, ...] = ()  #: other bytes, same content: `raw` is renewed, nothing changed
     deactivated: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     baseline: Baseline | None = None  #: why some of it is not news
-    active_before: int = 0  #: believed active models that the scope covers
+    held: Mapping[str, Mapping[str, Held]] = field(default_factory=dict)  #: model → field → what is held back
 
     @property
     def is_empty(self) -> bool:
@@ -88,11 +90,19 @@ class _Draft:
     changes: list[Change] = field(default_factory=list)
 
 
-def diff(believed: Mapping[str, Belief], feed: Feed, *, baseline: Baseline | None = None) -> Plan:
-    """Compare what is believed with what a feed says; `baseline` says why some of it is not news."""
-    draft = _Draft()
+def diff(
+    believed: Mapping[str, Belief],
+    feed: Feed,
+    *,
+    baseline: Baseline | None = None,
+    held: Mapping[str, Mapping[str, Held]] | None = None,
+) -> Plan:
+    """Compare what is believed with what a feed says; `baseline` says why some of it is not news, and `held` which of
+    the served values the feed's records do not show, because they are held.
+    """
+    draft, held = _Draft(), held or {}
     for record in feed.records:
-        _compare(believed.get(record.id), record, draft, is_bootstrap=baseline == "bootstrap")
+        _compare(believed.get(record.id), record, draft, held.get(record.id, {}), is_bootstrap=baseline == "bootstrap")
     active = {key: belief.version.model for key, belief in believed.items() if belief.is_active}
     gone = missing(feed, active)
     return Plan(
@@ -107,11 +117,26 @@ def diff(believed: Mapping[str, Belief], feed: Feed, *, baseline: Baseline | Non
             *(Change(key, "deactivated", "is_active", before=True, after=False) for key in gone),
         ),
         baseline=baseline,
-        active_before=sum(covers(feed.scope, model) for model in active.values()),
+        held=held,
     )
 
 
-def _compare(belief: Belief | None, record: Record, draft: _Draft, *, is_bootstrap: bool) -> None:
+def withhold(plan: Plan, believed: Mapping[str, Belief], held: Mapping[str, Mapping[str, Held]]) -> Plan:
+    """The plan that is left when the old values of some fields stay believed."""
+    if not held:
+        return plan
+    records = tuple(
+        replace(record, version=Version(withheld(believed[record.id].version.model, record.model, held[record.id])))
+        if record.id in held
+        else record
+        for record in plan.feed.records
+    )
+    return diff(believed, replace(plan.feed, records=records), baseline=plan.baseline, held=held)
+
+
+def _compare(
+    belief: Belief | None, record: Record, draft: _Draft, held: Mapping[str, Held], *, is_bootstrap: bool
+) -> None:
     if belief is None:
         draft.added.append(record)
         draft.changes.append(Change(record.id, "added", after=record.model.name or record.id))
@@ -121,10 +146,32 @@ def _compare(belief: Belief | None, record: Record, draft: _Draft, *, is_bootstr
         draft.reactivated.append(record)
         draft.changes.append(Change(record.id, "reactivated", "is_active", before=False, after=True))
     if not same:
-        draft.altered.append(record)
         draft.changes.extend(compare(belief.version.model, record.model, only_known=is_bootstrap))
+    for name, value in held.items():
+        if name not in belief.held or belief.held[name].served != value.served:
+            draft.changes.append(Change(record.id, "held", name, value_of(belief.version.model, name), value.served))
+    if not same or belief.held != held:
+        draft.altered.append(record)
     elif belief.raw != record.raw:
         draft.refreshed.append(record)
+
+
+def between(before: Mapping[str, Belief], after: Mapping[str, Belief]) -> tuple[Change, ...]:
+    """What differs between two states of the catalog, by id; a model that only one of them knows is inactive in the
+    other.
+    """
+    changes: list[Change] = []
+    for model_id in sorted(before.keys() | after.keys()):
+        old, new = before.get(model_id), after.get(model_id)
+        was, becomes = old is not None and old.is_active, new is not None and new.is_active
+        if new is not None and becomes and old is None:
+            changes.append(Change(model_id, "added", after=new.version.model.name or model_id))
+        elif was != becomes:
+            what: What = "reactivated" if becomes else "deactivated"
+            changes.append(Change(model_id, what, "is_active", before=was, after=becomes))
+        if old is not None and new is not None and becomes and old.version != new.version:
+            changes.extend(compare(old.version.model, new.version.model))
+    return tuple(changes)
 
 
 def compare(before: Model, after: Model, *, only_known: bool = False) -> list[Change]:

@@ -1,47 +1,81 @@
 """Plan → judgement: what is applied, what is held, and why; pure (design 4.3).
 
-A *held* run applies nothing: the last good catalog stays. So far only run-level rules are here: an empty answer, one
-that lists another number of models than it says, too many unreadable records, and too many models gone at once.
+A *held run* applies nothing: the last good catalog stays. A *held value* lets the run through: the old value of that
+field stays believed until a second sync confirms the new one. Rules for the run compare the feed with the last applied
+one of its scope, rules for values with what is believed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from llmhive.catalog.diff import Plan
+from llmhive.catalog.diff import Belief, Plan
+from llmhive.catalog.feed import Feed, covers, missing
+from llmhive.catalog.hold import Doubt, Held, ValueRule, doubts, has_fallen, value_of
+from llmhive.catalog.model import Version, instant
 
-Rule = Literal["empty", "total_count", "unreadable", "removal"]
+RunRule = Literal["empty", "total_count", "unreadable", "repeat", "removal", "repricing", "falling", "context"]
+Rule = RunRule | ValueRule
+#: Held: not applied. Released: it would be held, but was confirmed. Accepted: it would be held, but a person accepted
+#: it. Flagged: applied, and worth knowing.
+Outcome = Literal["held", "released", "accepted", "flagged"]
 
-
+_ASKS_AGAIN = "The next sync asks again."
+_LOOK = "Look at it with `llmhive show RUN`; if it is right, `llmhive accept RUN` applies it. "
+_WAITS = "The old value stays believed until a second sync says the same, or `llmhive accept RUN` applies it."
 #: What to do about each rule's findings, or what happens by itself.
 ADVICE: dict[Rule, str] = {
-    "empty": "The next sync asks again.",
-    "total_count": "The next sync asks again.",
+    "empty": _ASKS_AGAIN,
+    "total_count": _ASKS_AGAIN,
     "unreadable": "The next sync asks again; if it stays so, the records have changed and LLMHive needs an update.",
-    "removal": "If OpenRouter really removed them, go on syncing: what four syncs over 24 hours agree on is believed. "
-    "Or raise SYNC_REMOVAL_LIMIT_PERCENT.",
+    "repeat": f"OpenRouter, or something in between, serves an old list. {_ASKS_AGAIN}",
+    "removal": f"{_LOOK}What four syncs over 24 hours agree on is believed by itself. The limit is "
+    "SYNC_REMOVAL_LIMIT_PERCENT.",
+    "repricing": f"{_LOOK}The limit is SYNC_REPRICED_LIMIT_PERCENT.",
+    "falling": f"{_LOOK}The limit is SYNC_FALL_LIMIT_PERCENT.",
+    "context": f"{_LOOK}The limit is SYNC_CONTEXT_LIMIT_PERCENT.",
+    "price_fall": _WAITS,
+    "price_rise": _WAITS,
+    "price_negative": _WAITS,
+    "context_lost": _WAITS,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may happen at once. In two years of real steps the largest removal was 8.0 %, over 90 days 28.9 %."""
+    """How much may happen at once. Beside each, the largest that two years of real steps hold (design 4.3)."""
 
-    removal_percent: float = 10.0
+    removal_percent: float = 10.0  #: of the listed models gone; 8.0, over 90 days 28.9
     removal_percent_per_day: float = 0.25
-    removal_percent_at_most: float = 60.0
-    unreadable_percent: float = 5.0
+    repriced_percent: float = 25.0  #: of the listed models with another price; 18.8, over 90 days 46.1
+    repriced_percent_per_day: float = 0.5
+    percent_at_most: float = 60.0  #: however long the pause
+    falling_percent: float = 3.0  #: … whose prompt or completion price fell as below; 0.6, over 180 days 2.0
+    context_percent: float = 3.0  #: … without their context length; 0.4
+    unreadable_percent: float = 5.0  #: of the records; 0
+    repeat_days: float = 7.0  #: how old an answer may be that is served again
+    value_fall_percent: float = 90.0  #: one price; falls to zero are more
+    value_rise_factor: float = 100.0  #: one price
     #: so many syncs in a row, over so long, that miss the same models are believed
     agreeing_syncs: int = 4
     agreeing_for: timedelta = timedelta(hours=24)
+    #: a value that a second sync says so much later is believed
+    confirm_after: timedelta = timedelta(minutes=30)
 
     def removal(self, since_last_applied: timedelta) -> float:
-        """The percentage of active models that may be gone after a pause of that length."""
-        days = max(since_last_applied, timedelta(0)) / timedelta(days=1)
-        return min(self.removal_percent + self.removal_percent_per_day * days, self.removal_percent_at_most)
+        """The percentage of listed models that may be gone after a pause of that length."""
+        return self._grown(self.removal_percent, self.removal_percent_per_day, since_last_applied)
+
+    def repriced(self, since_last_applied: timedelta) -> float:
+        """The percentage of listed models that may have another price after a pause of that length."""
+        return self._grown(self.repriced_percent, self.repriced_percent_per_day, since_last_applied)
+
+    def _grown(self, percent: float, per_day: float, pause: timedelta) -> float:
+        days = max(pause, timedelta(0)) / timedelta(days=1)
+        return max(percent, min(percent + per_day * days, self.percent_at_most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +83,11 @@ class Verdict:
     """One finding of the gate, with its evidence (JSON)."""
 
     rule: Rule
-    outcome: Literal["held", "released"]
+    outcome: Outcome
     reason: str
     evidence: dict[str, Any] = field(default_factory=dict)
     model_id: str | None = None  #: None: it is about the run as a whole
+    field: str | None = None  #: of the model
 
     @property
     def advice(self) -> str:
@@ -65,6 +100,7 @@ class Verdict:
             "rule": self.rule,
             "outcome": self.outcome,
             "model_id": self.model_id,
+            "field": self.field,
             "reason": self.reason,
             "evidence": self.evidence,
         }
@@ -80,10 +116,33 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What the gate knows of the time before a feed."""
+
+    at: datetime  #: when the last feed of its scope was fetched that was applied
+    listed: Mapping[str, Version]  #: what OpenRouter listed then, by id
+    same_body_at: datetime | None = None  #: when this very body was served, if it is not the last one
+    holds: Sequence[Hold] = ()  #: held answers of its scope since then, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """What a person accepts."""
+
+    rules: frozenset[str] = frozenset()  #: about the run as a whole
+    values: frozenset[tuple[str, str]] = frozenset()  #: model and field
+    all_values: bool = False
+
+
+_NOTHING = Waiver()
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What the gate says of a plan."""
 
     verdicts: tuple[Verdict, ...] = ()
+    withheld: Mapping[str, Mapping[str, Held]] = field(default_factory=dict)  #: model → field → what is held back
 
     @property
     def held(self) -> tuple[Verdict, ...]:
@@ -93,12 +152,12 @@ class Judgement:
     @property
     def is_held(self) -> bool:
         """Whether nothing of the plan may be applied."""
-        return bool(self.held)
+        return any(verdict.model_id is None for verdict in self.held)
 
     @property
     def why(self) -> str | None:
-        """Why it is held, in a line; None where it is not."""
-        return "; ".join(verdict.reason for verdict in self.held) or None
+        """Why it is held as a whole, in a line; None where it is not."""
+        return "; ".join(verdict.reason for verdict in self.held if verdict.model_id is None) or None
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -108,26 +167,50 @@ class Judgement:
 
 def judge(
     plan: Plan,
+    believed: Mapping[str, Belief],
     *,
     at: datetime,
-    last_applied: datetime | None,
-    holds: Sequence[Hold] = (),
+    before: Before | None,
     limits: Limits,
+    judges_values: bool = True,
+    waiver: Waiver = _NOTHING,
 ) -> Judgement:
-    """Judge a plan.
+    """Judge a plan made of a feed fetched `at` that instant.
 
-    `last_applied` is when the last feed of its scope was fetched that was applied, None where there is none (an empty
-    catalog, or a bootstrap's): then only the rules that need no predecessor count. `holds` are the held answers of its
-    scope since then, oldest first.
+    `before` is None where there is no predecessor (an empty catalog, a bootstrap's, a backfill): then only the rules
+    that need none count. `judges_values` is False after belief was moved by hand.
     """
-    verdicts = _without_predecessor(plan, limits)
-    if last_applied is not None and plan.feed.rows and (removal := _removal(plan, at, last_applied, holds, limits)):
-        verdicts.append(removal)
-    return Judgement(tuple(verdicts))
+    verdicts = _without_predecessor(plan.feed, limits)
+    withheld: dict[str, dict[str, Held]] = {}
+    if before is not None:
+        verdicts += _repeated(at, before, limits)
+        if plan.feed.rows:
+            verdicts += _against(plan.feed, at, before, limits)
+    verdicts = [_waived(verdict, waiver) for verdict in verdicts]
+    if before is not None and judges_values and not any(verdict.outcome == "held" for verdict in verdicts):
+        for record in plan.altered:
+            belief = believed[record.id]
+            for doubt in doubts(
+                belief.version.model,
+                record.model,
+                fall_percent=limits.value_fall_percent,
+                rise_factor=limits.value_rise_factor,
+            ):
+                held = _held(doubt, value_of(record.model, doubt.field), belief, at)
+                verdict = _value_verdict(record.id, doubt, held, at, limits, waiver)
+                verdicts.append(verdict)
+                if verdict.outcome == "held":
+                    withheld.setdefault(record.id, {})[doubt.field] = held
+    return Judgement(tuple(verdicts), withheld)
 
 
-def _without_predecessor(plan: Plan, limits: Limits) -> list[Verdict]:
-    feed = plan.feed
+def _waived(verdict: Verdict, waiver: Waiver) -> Verdict:
+    if verdict.outcome != "held" or verdict.rule not in waiver.rules:
+        return verdict
+    return Verdict(verdict.rule, "accepted", verdict.reason, verdict.evidence)
+
+
+def _without_predecessor(feed: Feed, limits: Limits) -> list[Verdict]:
     verdicts = []
     if not feed.rows:
         verdicts.append(Verdict("empty", "held", "the answer lists no model at all", {"rows": 0}))
@@ -153,21 +236,73 @@ def _without_predecessor(plan: Plan, limits: Limits) -> list[Verdict]:
     return verdicts
 
 
-def _removal(plan: Plan, at: datetime, last_applied: datetime, holds: Sequence[Hold], limits: Limits) -> Verdict | None:
-    gone, before = len(plan.deactivated), plan.active_before
-    limit = limits.removal(at - last_applied)
-    if percent(gone, before) <= limit:
+def _repeated(at: datetime, before: Before, limits: Limits) -> list[Verdict]:
+    if before.same_body_at is None:
+        return []
+    age = (at - before.same_body_at) / timedelta(days=1)
+    what = f"the answer is the one of {before.same_body_at:%Y-%m-%d %H:%M} UTC again, {age:.1f} days old"
+    evidence = {"served_before": instant(before.same_body_at), "days": round(age, 2), "limit_days": limits.repeat_days}
+    if age > limits.repeat_days:
+        return [Verdict("repeat", "held", f"{what}; the limit is {limits.repeat_days:g} days", evidence)]
+    return [Verdict("repeat", "flagged", what, evidence)]
+
+
+def _against(feed: Feed, at: datetime, before: Before, limits: Limits) -> list[Verdict]:
+    """How the feed as a whole differs from the last applied one."""
+    pairs = [
+        (record.id, was.model, record.model)
+        for record in feed.records
+        if (was := before.listed.get(record.id)) is not None and was is not record.version
+    ]
+    repriced = [key for key, old, new in pairs if old.pricing != new.pricing]
+    fallen = [
+        key
+        for key, old, new in pairs
+        if old.pricing != new.pricing and has_fallen(old, new, fall_percent=limits.value_fall_percent)
+    ]
+    lost = [key for key, old, new in pairs if old.context_length and not new.context_length]
+    whole = sum(covers(feed.scope, version.model) for version in before.listed.values())
+    pause = at - before.at
+    found = [
+        _share("repricing", repriced, whole, limits.repriced(pause), "have another price at once"),
+        _share(
+            "falling", fallen, whole, limits.falling_percent,
+            f"have a price that fell to zero or by more than {limits.value_fall_percent:g} %",
+        ),
+        _share("context", lost, whole, limits.context_percent, "have lost their context length"),
+    ]  # fmt: skip
+    removal = _removal(feed, at, before, whole, limits)
+    return [verdict for verdict in (removal, *found) if verdict is not None]
+
+
+def _share(rule: RunRule, models: list[str], whole: int, limit: float, what: str) -> Verdict | None:
+    share = percent(len(models), whole)
+    if share <= limit:
+        return None
+    return Verdict(
+        rule,
+        "held",
+        f"{len(models)} of {whole} models ({share:.1f} %) {what}; the limit is {limit:.1f} %",
+        {"models": models, "of": whole, "percent": round(share, 2), "limit_percent": round(limit, 2)},
+    )
+
+
+def _removal(feed: Feed, at: datetime, before: Before, whole: int, limits: Limits) -> Verdict | None:
+    gone = missing(feed, {model_id: version.model for model_id, version in before.listed.items()})
+    limit = limits.removal(at - before.at)
+    if percent(len(gone), whole) <= limit:
         return None
     evidence = {
-        "gone": list(plan.deactivated),
-        "active_before": before,
-        "percent": round(percent(gone, before), 2),
+        "gone": gone,
+        "active_before": whole,
+        "percent": round(percent(len(gone), whole), 2),
         "limit_percent": round(limit, 2),
     }
     what = (
-        f"{gone} of {before} active models ({percent(gone, before):.1f} %) are gone at once; the limit is {limit:.1f} %"
+        f"{len(gone)} of {whole} active models ({percent(len(gone), whole):.1f} %) are gone at once; "
+        f"the limit is {limit:.1f} %"
     )
-    agreeing = _agreeing(plan, at, holds, limit, limits)
+    agreeing = _agreeing(gone, whole, at, before.holds, limit, limits)
     if agreeing is not None:
         evidence["agreeing_since"] = agreeing.isoformat()
         return Verdict(
@@ -176,7 +311,9 @@ def _removal(plan: Plan, at: datetime, last_applied: datetime, holds: Sequence[H
     return Verdict("removal", "held", what, evidence)
 
 
-def _agreeing(plan: Plan, at: datetime, holds: Sequence[Hold], limit: float, limits: Limits) -> datetime | None:
+def _agreeing(
+    gone: list[str], whole: int, at: datetime, holds: Sequence[Hold], limit: float, limits: Limits
+) -> datetime | None:
     """Since when enough syncs over long enough miss these models, held for that alone; None if they do not."""
     run: list[Hold] = []
     for hold in reversed(holds):
@@ -184,12 +321,45 @@ def _agreeing(plan: Plan, at: datetime, holds: Sequence[Hold], limit: float, lim
             break
         run.append(hold)
         missed_by_all = frozenset.intersection(*(earlier.gone for earlier in run))
-        news = sum(model_id not in missed_by_all for model_id in plan.deactivated)
-        if percent(news, plan.active_before) > limit:
+        news = sum(model_id not in missed_by_all for model_id in gone)
+        if percent(news, whole) > limit:
             break
         if len(run) + 1 >= limits.agreeing_syncs and at - hold.at >= limits.agreeing_for:
             return hold.at
     return None
+
+
+def _held(doubt: Doubt, served: Any, belief: Belief, at: datetime) -> Held:
+    """The served value as held: since the first sync that said just this."""
+    earlier = belief.held.get(doubt.field)
+    if earlier is not None and earlier.served == served:
+        return Held(served, earlier.since, doubt.rule)
+    return Held(served, at, doubt.rule)
+
+
+_DID: dict[ValueRule, str] = {
+    "price_fall": "fell",
+    "price_rise": "rose",
+    "price_negative": "turned negative,",
+    "context_lost": "was lost,",
+}
+
+
+def _value_verdict(model_id: str, doubt: Doubt, held: Held, at: datetime, limits: Limits, waiver: Waiver) -> Verdict:
+    name = doubt.field if doubt.unit is None else f"pricing.{doubt.unit}"
+    reason = f"{model_id}: {name} {_DID[doubt.rule]} from {_told(doubt.before)} to {_told(doubt.after)}"
+    evidence = {"before": doubt.before, "after": doubt.after, "unit": doubt.unit, "since": instant(held.since)}
+    outcome: Outcome = "held"
+    if waiver.all_values or (model_id, doubt.field) in waiver.values:
+        outcome = "accepted"
+    elif held.since < at and at - held.since >= limits.confirm_after:
+        outcome = "released"
+        reason += f", and has been so since {held.since:%Y-%m-%d %H:%M} UTC"
+    return Verdict(doubt.rule, outcome, reason, evidence, model_id, doubt.field)
+
+
+def _told(value: Any) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def percent(part: int, whole: int) -> float:

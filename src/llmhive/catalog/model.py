@@ -93,9 +93,18 @@ class Version:
         self._document = document
 
     @classmethod
-    def stored(cls, digest: str, document: str) -> Version:
-        """The version a stored document holds."""
-        return cls(from_document(document), digest=digest, document=document)
+    def stored(cls, digest: str, document: str, description: str | None = None) -> Version:
+        """The version a stored document holds; its description may be stored apart."""
+        model = from_document(document, description)
+        return cls(model, digest=digest, document=document if description is None else None)
+
+    def apart(self) -> tuple[str, str | None]:
+        """The document without the description, and the description: what most versions share with the one before."""
+        description = self.model.description
+        if description is None:
+            return self.document, None
+        # keys are sorted, and strings escape their quotes: this is the one place it can stand, and never the last
+        return self.document.replace(f'"description":{_DOCUMENTS.encode(description).decode()},', "", 1), description
 
     @property
     def document(self) -> str:
@@ -165,10 +174,12 @@ def to_document(model: Model) -> dict[str, Any]:
     return document
 
 
-def from_document(document: str | bytes) -> Model:
-    """The model a document describes."""
+def from_document(document: str | bytes, description: str | None = None) -> Model:
+    """The model a document describes; its description may be stored apart."""
     read: dict[str, Any] = _READ_DOCUMENT.decode(document)
     values: dict[str, Any] = {name: read.get(name) for name in _PLAIN_FIELDS}
+    if description is not None:
+        values["description"] = description
     values |= {name: tuple(read.get(name, ())) for name in _LIST_FIELDS}
     values |= {name: tuple(sorted(read.get(name, {}).items())) for name in PAIR_FIELDS}
     if created := read.get("created_at"):

@@ -1,123 +1,102 @@
-"""The read side of `model_catalog`: filters, sorts, pages, one model, near names."""
+"""The read side of the catalog: its rows now and at any instant, one model, what a name means."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, Literal, get_args
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from llmhive.catalog.model import Model, from_document
-from llmhive.errors import UsageError
-from llmhive.store.tables import model_catalog, version
-
-Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completion"]
-SORTS: tuple[Sort, ...] = get_args(Sort)
+from llmhive.catalog.model import Model
+from llmhive.catalog.pricing import plain
+from llmhive.store import catalog, history
+from llmhive.store.tables import description, model_catalog, served_version, version
 
 _c = model_catalog.c
-_KEYS: dict[str, sa.ColumnElement[Any]] = {
-    "id": _c.id,
-    "name": sa.func.lower(_c.name),
-    "newest": _c.created_at,
-    "context": _c.context_length,
-    "output": _c.max_completion_tokens,
-    "prompt": _c.prompt_price_per_million,
-    "completion": _c.completion_price_per_million,
-}
-#: What people want to see first is the most of these.
-_DESCENDING = frozenset({"newest", "context", "output"})
+_BARE = [column for column in _c if column.name not in {"raw", "version"} and not column.name.endswith("per_million")]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which models, in what order; all conditions must hold. A value that is unknown meets no limit."""
-
-    text: str | None = None  #: part of the id, the slug or the name, in any case
-    author: str | None = None
-    family: str | None = None  #: ``author/stem``, or the stem alone
-    variant: str | None = None
-    kind: str | None = None  #: ``fixed``, ``free``, ``dynamic``, ``unknown``
-    inputs: tuple[str, ...] = ()  #: modalities it must take
-    outputs: tuple[str, ...] = ()  #: modalities it must give
-    parameters: tuple[str, ...] = ()  #: parameters it must support, e.g. ``tools``
-    min_context: int | None = None  #: tokens
-    min_output: int | None = None  #: tokens
-    max_prompt: float | None = None  #: USD per million tokens
-    max_completion: float | None = None  #: USD per million tokens
-    active: bool | None = True  #: None: both
-    new_since: datetime | None = None  #: added to OpenRouter since
-    expiring_before: date | None = None
-    sort: Sort = "id"
-    reverse: bool = False
-    limit: int | None = None
-    offset: int = 0
+def rows(connection: sa.Connection, *, active: bool | None = None) -> list[dict[str, Any]]:
+    """The rows of the catalog now, without the records as served."""
+    chosen = sa.select(*_BARE)
+    if active is not None:
+        chosen = chosen.where(_c.is_active.is_(active))
+    return [dict(row) for row in connection.execute(chosen).mappings()]
 
 
-def models(connection: sa.Connection, query: Query) -> tuple[list[dict[str, Any]], int]:
-    """A page of rows, and how many there are in all. Unknown values sort last, ties by id."""
-    if query.sort not in _KEYS:
-        raise UsageError(f"Cannot sort by {query.sort!r}. Choose one of {', '.join(SORTS)}.")
-    conditions = _conditions(query)
-    total = connection.execute(sa.select(sa.func.count()).select_from(model_catalog).where(*conditions)).scalar_one()
-    key = _KEYS[query.sort]
-    down = (query.sort in _DESCENDING) != query.reverse
-    chosen = (
-        sa.select(model_catalog)
-        .where(*conditions)
-        .order_by(key.is_(None), key.desc() if down else key, _c.id)
-        .offset(query.offset)
-        .limit(query.limit)
-    )
-    return [dict(row) for row in connection.execute(chosen).mappings()], total
+def rows_as_of(connection: sa.Connection, at: datetime, *, active: bool | None = None) -> list[dict[str, Any]]:
+    """The rows of the catalog as OpenRouter served it at an instant; a scheduled price is that of the instant.
 
-
-def _conditions(query: Query) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if query.active is not None:
-        found.append(_c.is_active.is_(query.active))
-    for word in (query.text or "").split():
-        found.append(
-            sa.or_(
-                *(sa.func.lower(c).contains(word.lower(), autoescape=True) for c in (_c.id, _c.canonical_slug, _c.name))
-            )
-        )
-    for column, value in ((_c.author, query.author), (_c.variant, query.variant), (_c.pricing_kind, query.kind)):
-        if value is not None:
-            found.append(column == value)
-    if query.family is not None:
-        found.append(
-            _c.family == query.family
-            if "/" in query.family
-            else _c.family.endswith("/" + query.family, autoescape=True)
-        )
-    for column, members in (
-        (_c.input_modalities, query.inputs),
-        (_c.output_modalities, query.outputs),
-        (_c.supported_parameters, query.parameters),
-    ):
-        # JSON lists of plain words: a quoted word is a member, on both databases
-        found += [sa.cast(column, sa.Text).contains(f'"{member}"', autoescape=True) for member in members]
-    for column, least in ((_c.context_length, query.min_context), (_c.max_completion_tokens, query.min_output)):
-        if least is not None:
-            found.append(column >= least)
-    for column, most in (
-        (_c.prompt_price_per_million, query.max_prompt),
-        (_c.completion_price_per_million, query.max_completion),
-    ):
-        if most is not None:
-            found.append(column <= most)
-    if query.new_since is not None:
-        found.append(_c.created_at >= query.new_since)
-    if query.expiring_before is not None:
-        found.append(_c.expiration_date <= query.expiring_before)
+    `held` names the prices that the gate held then and nobody confirmed: they are shown as they were served.
+    """
+    first, held = history.first_listed(connection), history.held_at(connection, at)
+    seen = history.covered(connection, at)
+    found = []
+    for model_id, since in history.as_of(connection, at, listed=active).items():
+        listing = since.listing
+        model = listing.version.model
+        row = row_of(model, at, is_active=listing.is_listed)
+        fields = {f"pricing.{unit}": {"served": _rate(model, unit, at)} for unit in held.get(model_id, ())}
+        gone = None if listing.is_listed else since.at
+        row |= {"first_seen_at": first.get(model_id), "last_seen_at": None if gone else seen, "deactivated_at": gone}
+        found.append(row | {"held": fields or None})
     return found
 
 
+def rows_known_at(connection: sa.Connection, at: datetime, *, active: bool | None = None) -> list[dict[str, Any]]:
+    """The rows of the catalog as it was believed at an instant; when models were seen is not part of it."""
+    found = []
+    for belief in catalog.known_at(connection, at, active=active).values():
+        row = row_of(belief.version.model, at, is_active=belief.is_active)
+        held = {name: value.to_json() for name, value in belief.held.items()}
+        found.append(row | {"held": held or None})
+    return found
+
+
+def row_of(model: Model, at: datetime, *, is_active: bool) -> dict[str, Any]:
+    """A model as a row of the catalog at an instant."""
+    identity = model.identity
+    prompt, completion = model.headline(at)
+    return {
+        "id": model.id,
+        "canonical_slug": model.canonical_slug,
+        "name": model.name,
+        "author": identity.author,
+        "family": identity.family,
+        "variant": identity.variant,
+        "description": model.description,
+        "created_at": model.created_at,
+        "context_length": model.context_length,
+        "max_completion_tokens": model.max_completion_tokens,
+        "input_modalities": list(model.input_modalities),
+        "output_modalities": list(model.output_modalities),
+        "supported_parameters": list(model.supported_parameters),
+        "tokenizer": model.tokenizer,
+        "pricing_kind": model.pricing_kind,
+        "prompt_price": prompt,
+        "completion_price": completion,
+        "is_scheduled": model.pricing.is_scheduled,
+        "pricing": catalog.served_pricing(model),
+        "is_active": is_active,
+        "first_seen_at": None,
+        "last_seen_at": None,
+        "deactivated_at": None,
+        "expiration_date": model.expiration_date,
+        "flags": [],
+        "held": None,
+    }
+
+
+def _rate(model: Model, unit: str, at: datetime) -> str | None:
+    rate = model.pricing.rate_at(unit, at)
+    return None if rate is None else plain(rate)
+
+
 def model(connection: sa.Connection, model_id: str) -> dict[str, Any] | None:
-    """One row with its document, active or not."""
-    chosen = sa.select(model_catalog, version.c.document).join(version, version.c.digest == _c.version)
-    row = connection.execute(chosen.where(_c.id == model_id)).mappings().first()
+    """One row with its record as served and its document, active or not."""
+    chosen = sa.select(model_catalog, version.c.document, description.c.text).select_from(model_catalog)
+    joined = history.with_documents(chosen, _c.version)
+    row = connection.execute(joined.where(_c.id == model_id)).mappings().first()
     return None if row is None else dict(row)
 
 
@@ -134,6 +113,12 @@ def meant_by(connection: sa.Connection, name: str) -> str | None:
     return meant[0] if len(meant) == 1 else None
 
 
+def is_served(connection: sa.Connection, model_id: str) -> bool:
+    """Whether OpenRouter ever served a model of this id."""
+    chosen = sa.select(served_version.c.id).where(served_version.c.model_id == model_id).limit(1)
+    return connection.execute(chosen).first() is not None
+
+
 def ids(connection: sa.Connection) -> list[tuple[str, bool]]:
     """Every id ever seen, and whether it is active."""
     return [(row.id, row.is_active) for row in connection.execute(sa.select(_c.id, _c.is_active).order_by(_c.id))]
@@ -141,6 +126,6 @@ def ids(connection: sa.Connection) -> list[tuple[str, bool]]:
 
 def active_models(connection: sa.Connection) -> list[Model]:
     """The active models as values, by id."""
-    chosen = sa.select(version.c.document).join(model_catalog, _c.version == version.c.digest)
-    documents = connection.execute(chosen.where(_c.is_active).order_by(_c.id)).scalars()
-    return [from_document(document) for document in documents]
+    chosen = sa.select(*history.DOCUMENT).select_from(model_catalog)
+    joined = history.with_documents(chosen, _c.version).where(_c.is_active).order_by(_c.id)
+    return [it.model for it in history.versions_of(connection.execute(joined))]

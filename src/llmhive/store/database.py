@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 from llmhive.errors import DatabaseUnavailable, SchemaOutdated, SettingsError
 
 #: The newest migration; a test compares it with `migrations/versions`.
-HEAD = "0001"
+HEAD = "0002"
 #: PostgreSQL's advisory lock around migrations: any number that is ours.
 _MIGRATION_LOCK = 6_031_769_201
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
@@ -140,6 +140,8 @@ class Database:
             # it stays with the file, so that reading never has to write
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("COMMIT")
+                # documents and bodies are long: fewer of them end in a page of their own (only a new file takes it)
+                connection.exec_driver_sql("PRAGMA page_size = 8192")
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
                 connection.exec_driver_sql("BEGIN")
         with self.write() as connection:

@@ -25,6 +25,7 @@ _CLAIM_LOCK = 6_031_769_202
 _COUNTS = (
     "models_seen", "added", "changed", "repriced", "deactivated", "reactivated", "unchanged", "unreadable", "held",
 )  # fmt: skip
+_FINDING = ("rule", "outcome", "model_id", "field", "reason", "evidence")
 _LOCK_ROW = sa.select(sync_run.c.status).where(sync_run.c.id == sa.bindparam("of")).with_for_update()
 _LISTED = [column for column in sync_run.c if column.name != "plan"]
 _END = sync_run.update().where(sync_run.c.id == sa.bindparam("of"), sync_run.c.status == "running").returning(*_LISTED)
@@ -141,13 +142,7 @@ def end(
 def keep_verdicts(connection: sa.Connection, run_id: int, verdicts: Sequence[Verdict]) -> None:
     """Store what the gate found."""
     if verdicts:
-        connection.execute(
-            verdict.insert(),
-            [
-                {"run_id": run_id, "rule": v.rule, "outcome": v.outcome, "reason": v.reason, "evidence": v.evidence}
-                for v in verdicts
-            ],
-        )
+        connection.execute(verdict.insert(), [{"run_id": run_id} | found.to_json() for found in verdicts])
 
 
 def holds(connection: sa.Connection, scope: str, *, since: datetime) -> list[Hold]:
@@ -155,7 +150,9 @@ def holds(connection: sa.Connection, scope: str, *, since: datetime) -> list[Hol
     rows = connection.execute(
         sa.select(capture.c.id, capture.c.fetched_at, verdict.c.rule, verdict.c.evidence)
         .join(verdict, verdict.c.run_id == capture.c.run_id)
+        .join(sync_run, sync_run.c.id == capture.c.run_id)
         .where(
+            sync_run.c.kind == "regular",
             capture.c.state.in_(("held", "superseded")),
             capture.c.scope == scope,
             capture.c.fetched_at > since,
@@ -177,10 +174,7 @@ def get(connection: sa.Connection, run_id: int) -> Run:
     if row is None:
         raise NotFound(f"There is no run {run_id}. `llmhive runs` lists them.")
     found = connection.execute(sa.select(verdict).where(verdict.c.run_id == run_id).order_by(verdict.c.id))
-    verdicts = tuple(
-        {"rule": v.rule, "outcome": v.outcome, "model_id": v.model_id, "reason": v.reason, "evidence": v.evidence}
-        for v in found
-    )
+    verdicts = tuple({name: getattr(it, name) for name in _FINDING} for it in found)
     return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts)
 
 

@@ -1,8 +1,9 @@
 """All tables. What differs between SQLite and PostgreSQL is decided here and nowhere else.
 
 Two ledgers. *Served* is what OpenRouter said, when: `capture`, `body`, `served_version` (with its documents: the view
-``model_version``), `model_price`. *Believed* is what we stand by: `model_belief`, and its open rows with columns for
-what people filter on, `model_catalog`. Intervals are half-open, ``[from, to)``; an open one has no end.
+``model_version``), `model_price`, `transition` (debounced: the view ``change``). *Believed* is what we stand by:
+`model_belief`, and its open rows with columns for what people filter on, `model_catalog`; `snapshot` names instants of
+it. Intervals are half-open, ``[from, to)``; an open one has no end.
 """
 
 from __future__ import annotations
@@ -140,8 +141,11 @@ catalog_state = sa.Table(
     sa.Column("source", sa.String, comment="openrouter, bootstrap, or NULL while empty"),
     sa.Column("source_at", Instant, comment="bootstrap: when its facts were true; else NULL"),
     sa.Column("decoder", sa.Integer, comment="version of the decoder that read the records"),
+    sa.Column("pinned", sa.String, comment="the snapshot that is believed whatever OpenRouter says; NULL: none"),
+    sa.Column("is_moved", sa.Boolean, nullable=False, server_default=sa.false(),
+              comment="belief was changed by a rollback or an unpin since the last sync"),
     comment="One row: the catalog as a whole",
-)
+)  # fmt: skip
 
 sync_run = sa.Table(
     "sync_run",
@@ -182,8 +186,9 @@ verdict = sa.Table(
     sa.Column("id", Id, primary_key=True),
     sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
     sa.Column("rule", sa.String, nullable=False),
-    sa.Column("outcome", sa.String, nullable=False, comment="held or released"),
+    sa.Column("outcome", sa.String, nullable=False, comment="held, released, accepted or flagged"),
     sa.Column("model_id", sa.String, comment="NULL: the run as a whole"),
+    sa.Column("field", sa.String, comment="of a model: pricing.prompt …, context_length"),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("evidence", Json, nullable=False),
     comment="What the gate found, with its evidence",
@@ -199,7 +204,7 @@ body = sa.Table(
     sa.Column("base", sa.String(64), comment="digest of the body it is a patch of; NULL: it stands alone"),
     sa.Column("depth", sa.Integer, nullable=False, comment="how many patches to apply"),
     sa.Column("data", sa.LargeBinary, nullable=False, comment="one Zstandard frame"),
-    comment="Raw upstream bodies, each kept once",
+    comment="Raw upstream bodies and the contents of snapshots, each kept once",
     sqlite_autoincrement=True,
 )
 
@@ -214,17 +219,41 @@ capture = sa.Table(
     sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
     sa.Column("etag", sa.String),
     sa.Column("last_modified", sa.String),
-    sa.Column("state", sa.String, nullable=False, comment="applied, held, accepted, superseded"),
+    sa.Column("state", sa.String, nullable=False,
+              comment="applied, held, accepted, superseded; kept: not yet in history"),
     sa.Index("ix_capture_scope_fetched_at", "scope", "fetched_at"),
     comment="Each answer of OpenRouter; one without news repeats the digest",
     sqlite_autoincrement=True,
+)  # fmt: skip
+
+#: What is news: the view over `transition`.
+change = sa.table(
+    "change",
+    sa.column("model_id", sa.String),
+    sa.column("what", sa.String),
+    sa.column("field", sa.String),
+    sa.column("before", Json),
+    sa.column("after", Json),
+    sa.column("happened_at", Instant),
+    sa.column("confirmed_at", Instant),
+    sa.column("ended_at", Instant),
+    sa.column("reverted_at", Instant),
+)
+
+description = sa.Table(
+    "description",
+    metadata,
+    sa.Column("digest", sa.String(32), primary_key=True, comment="SHA-256 of the text, shortened"),
+    sa.Column("text", sa.Text, nullable=False),
+    comment="Each description a model ever had, kept once: most versions share theirs with the one before",
 )
 
 version = sa.Table(
     "version",
     metadata,
-    sa.Column("digest", sa.String(32), primary_key=True, comment="SHA-256 of the document, shortened"),
-    sa.Column("document", JsonText, nullable=False, comment="a model in its normal form"),
+    sa.Column("digest", sa.String(32), primary_key=True, comment="SHA-256 of the whole document, shortened"),
+    sa.Column("document", JsonText, nullable=False, comment="a model in its normal form, without its description"),
+    sa.Column("description", sa.String(32), sa.ForeignKey("description.digest"), comment="NULL: it has none"),
     comment="Each content a model ever had, kept once",
 )
 
@@ -244,12 +273,21 @@ served_version = sa.Table(
     sqlite_autoincrement=True,
 )  # fmt: skip
 
-#: The view's text, for the migrations and the data dictionary.
-MODEL_VERSION = """
+#: The views' texts by dialect, for the migrations and the data dictionary.
+_MODEL_VERSION = """
 CREATE VIEW model_version AS
-SELECT s.model_id, s.valid_from, s.valid_to, s.is_listed, s.version, v.document
-FROM served_version AS s JOIN version AS v ON v.digest = s.version
+SELECT s.model_id, s.valid_from, s.valid_to, s.is_listed, s.version,
+  CASE WHEN d.text IS NULL THEN v.document ELSE {whole} END AS document
+FROM served_version AS s
+JOIN version AS v ON v.digest = s.version
+LEFT JOIN description AS d ON d.digest = v.description
 """
+MODEL_VERSION = {
+    "sqlite": _MODEL_VERSION.format(whole="json_set(v.document, '$.description', d.text)"),
+    "postgresql": _MODEL_VERSION.format(
+        whole="(CAST(v.document AS JSONB) || jsonb_build_object('description', d.text))::JSON"
+    ),
+}
 
 model_price = sa.Table(
     "model_price",
@@ -262,10 +300,45 @@ model_price = sa.Table(
     sa.Column("condition", Json, comment="when the override applies; NULL for the base"),
     sa.Column("valid_from", Instant, nullable=False),
     sa.Column("valid_to", Instant),
+    sa.Column("is_held", sa.Boolean, nullable=False, server_default=sa.false(),
+              comment="the gate held this rate, and it was never confirmed"),
     sa.Index("ix_model_price_model_id_unit_valid_from", "model_id", "unit", "valid_from"),
     comment="What OpenRouter charged, when",
     sqlite_autoincrement=True,
-)
+)  # fmt: skip
+
+transition = sa.Table(
+    "transition",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("model_id", sa.String, nullable=False),
+    sa.Column("what", sa.String, nullable=False,
+              comment="added, removed, returned, repriced, limits, capabilities, expiry, alias"),
+    sa.Column("field", sa.String, nullable=False, comment="is_listed, pricing.prompt …, context_length …"),
+    sa.Column("before", Json, comment="what stood confirmed before it"),
+    sa.Column("after", Json),
+    sa.Column("happened_at", Instant, nullable=False, comment="the first capture that shows it"),
+    sa.Column("ended_at", Instant, comment="the first capture that shows something else"),
+    sa.Column("reverted_at", Instant, comment="when it went back within a day"),
+    sa.Column("is_return", sa.Boolean, nullable=False, comment="it is such a way back: no news"),
+    sa.Column("in_text", sa.Boolean, nullable=False, comment="captures of the scope text show the model too"),
+    sa.Index("ix_transition_model_id", "model_id"),
+    sa.Index("ix_transition_happened_at", "happened_at"),
+    comment="What could be news, confirmed or not; what is news is the view change",
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+CHANGE = """
+CREATE VIEW change AS
+SELECT * FROM (
+  SELECT t.id, t.model_id, t.what, t.field, t.before, t.after, t.happened_at, t.ended_at, t.reverted_at,
+    (SELECT MIN(c.fetched_at) FROM capture AS c
+     WHERE c.state IN ('applied', 'accepted') AND c.fetched_at > t.happened_at
+       AND (t.ended_at IS NULL OR c.fetched_at < t.ended_at) AND (c.scope = 'all' OR t.in_text)) AS confirmed_at
+  FROM transition AS t WHERE NOT t.is_return
+) AS found
+WHERE confirmed_at IS NOT NULL
+"""
 
 model_belief = sa.Table(
     "model_belief",
@@ -277,7 +350,7 @@ model_belief = sa.Table(
     sa.Column("is_active", sa.Boolean, nullable=False),
     sa.Column("version", sa.String(32), sa.ForeignKey("version.digest"), nullable=False),
     sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
-    sa.Column("held", Json, comment="what the gate holds back: field → what is served"),
+    sa.Column("held", Json, comment="what the gate holds back: field → {served, since, rule}; NULL: nothing"),
     sa.Index("ix_model_belief_model_id_known_from", "model_id", "known_from"),
     sa.Index("one_open_model_belief", "model_id", unique=True, info={WHERE: "known_to IS NULL"}),
     comment="What we stood by, when; append-only",
@@ -317,7 +390,25 @@ model_catalog = sa.Table(
     sa.Column("raw", JsonText, comment="the record as served; NULL for a bootstrap's facts"),
     sa.Column("version", sa.String(32), sa.ForeignKey("version.digest"), nullable=False),
     sa.Column("flags", Json, nullable=False, comment="what of the record is not understood"),
+    sa.Column("held", Json, comment="what the gate holds back: field → {served, since, rule}; NULL: nothing"),
+    sa.Index("held_models", "id", info={WHERE: "held IS NOT NULL"}),
     comment="The open beliefs, one row a model",
+)  # fmt: skip
+
+snapshot = sa.Table(
+    "snapshot",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("taken_at", Instant, nullable=False, comment="the instant of belief it names"),
+    sa.Column("digest", sa.String(64), sa.ForeignKey("body.digest"), nullable=False, index=True,
+              comment="of its content: the rows of model_catalog, a line of JSON each"),
+    sa.Column("models", sa.Integer, nullable=False, comment="active ones"),
+    sa.Column("catalog_version", sa.BigInteger, nullable=False),
+    sa.Column("source", sa.String, comment="openrouter or bootstrap"),
+    sa.Column("source_at", Instant, comment="bootstrap: when its facts were true; else NULL"),
+    sa.Column("decoder", sa.Integer, comment="version of the decoder that read the records"),
+    sa.Column("note", sa.Text),
+    comment="A name for an instant of belief, to go back to",
 )  # fmt: skip
 
 

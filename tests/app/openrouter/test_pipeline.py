@@ -96,12 +96,14 @@ def test_gone_and_back_in_both_ledgers(database: Database, database_url: str, fr
 
 def test_only_the_price_that_changed_gets_a_new_row(database: Database, database_url: str) -> None:
     take = Taking(database)
-    take(listed("acme/one", pricing={"prompt": "0.000001", "completion": "0.000002", "web_search": "0.01"}))
-    take(listed("acme/one", pricing={"prompt": "0.000001", "completion": "0.000003", "web_search": "0.01"}))
+    others = [model(name) for name in names(9)]
+    for completion in ("0.000002", "0.000003"):
+        pricing = {"prompt": "0.000001", "completion": completion, "web_search": "0.01"}
+        take(catalog(model("acme/one", pricing=pricing), *others))
     found = rows(
         database_url,
         "SELECT unit, CAST(rate AS TEXT) AS rate, valid_to IS NULL AS is_open "
-        "FROM model_price ORDER BY unit, valid_from",
+        "FROM model_price WHERE model_id = 'acme/one' ORDER BY unit, valid_from",
     )
     assert [(row["unit"], row["rate"], bool(row["is_open"])) for row in found] == [
         ("completion", "0.000002", False),

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
-from llmhive.app.cli import render
-from llmhive.app.cli.syncing import Json
+from llmhive.app.cli import render, times
+from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog, Page
 from llmhive.app.wiring import now
 from llmhive.catalog.pricing import CONDITIONS, NOT_PER_TOKEN, PER_TOKEN, UNITS, exact
+from llmhive.catalog.query import SORTS, Query
 from llmhive.errors import UsageError
-from llmhive.store.browse import SORTS, Query
 
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmM]?)")
-_AGE = re.compile(r"([0-9]+)([dw])")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,17 +34,6 @@ def count(text: str) -> int:
     size: int = {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()]
     # more tokens than any model has are more than any model has
     return min(int(Decimal(match[1]) * size), 2**53)
-
-
-def day(text: str, today: date, *, ahead: bool = False) -> date:
-    """A day: ``2026-05-01``, or so many days or weeks from today: ``30d``, ``2w``."""
-    if match := _AGE.fullmatch(text.strip()):
-        length = timedelta(days=int(match[1]) * (7 if match[2] == "w" else 1))
-        return today + length if ahead else max(today - length, date(1, 1, 1))
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a day. Write 2026-05-01, 30d or 2w.") from error
 
 
 def models(
@@ -69,6 +57,10 @@ def models(
     reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
     offset: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
+    as_of: Annotated[
+        str | None, typer.Option(help="As OpenRouter served it at a time: 2025-11-01, 2025-11-01T12:00Z, 30d.")
+    ] = None,
+    known_at: Annotated[str | None, typer.Option(help="As this catalog believed it at a time.")] = None,
     json: Json = False,
 ) -> None:
     """Browse the models of the catalog. All conditions must hold; a value that is unknown meets no limit.
@@ -79,8 +71,11 @@ def models(
     chosen = next((name for name in SORTS if name == sort), None)
     if chosen is None:
         raise UsageError(f"Cannot sort by {sort!r}. Choose one of {', '.join(SORTS)}.")
-    today = now().date()
-    since = None if new_since is None else day(new_since, today)
+    if as_of is not None and known_at is not None:
+        raise UsageError("--as-of is what OpenRouter served, --known-at what was believed here: give one of them.")
+    present = now()
+    today = present.date()
+    since = None if new_since is None else times.day(new_since, today)
     query = Query(
         text=" ".join(text or []) or None,
         author=author,
@@ -96,14 +91,18 @@ def models(
         max_completion=max_completion,
         active=None if everything else not inactive,
         new_since=None if since is None else datetime(since.year, since.month, since.day, tzinfo=UTC),
-        expiring_before=None if expiring is None else day(expiring, today, ahead=True),
+        expiring_before=None if expiring is None else times.day(expiring, today, ahead=True),
         sort=chosen,
         reverse=reverse,
         limit=limit,
         offset=offset,
     )
     with Catalog.open() as catalog:
-        page = catalog.models(query)
+        page = catalog.models(
+            query,
+            as_of=None if as_of is None else times.instant(as_of, present),
+            known_at=None if known_at is None else times.instant(known_at, present),
+        )
     if json:
         render.as_json(page.to_json())
         return
@@ -145,6 +144,8 @@ def _marks(row: dict[str, Any]) -> str:
         marks.append(f"expires {row['expiration_date']}")
     if row["is_scheduled"]:
         marks.append("by the hour")
+    if row["held"]:
+        marks.append("held: " + ", ".join(name.removeprefix("pricing.") for name in row["held"]))
     if _counts_no_tokens(row):
         marks.append("not per token")
     if row["pricing_kind"] == "fixed" and not any(exact(row["pricing"][u]) for u in ("prompt", "completion")):
@@ -233,11 +234,28 @@ def _show_prices(found: dict[str, Any]) -> None:
     order = {unit: position for position, unit in enumerate(UNITS)}
     priced = sorted(pricing.items(), key=lambda item: order.get(item[0], len(order)))
     counts_tokens = not _counts_no_tokens(found)
+    for name, held in found["held"].items():
+        console.print(render.escape(_held(name, held, counts_tokens)), style="yellow")
     pairs = [(unit, _rate(unit, rate, counts_tokens)) for unit, rate in priced if isinstance(rate, str)]
     render.facts(console, [(unit, text) for unit, text in pairs if text])
     for entry in found["overrides"]:
         rates = [f"{unit} {_rate(unit, rate, counts_tokens)}" for unit, rate in entry["rates"].items()]
         console.print(f"{render.escape(_condition(entry['when']))}: {render.escape(', '.join(rates))}")
+
+
+def _held(name: str, held: dict[str, Any], counts_tokens: bool) -> str:
+    """What the gate holds back of a field."""
+    unit = name.removeprefix("pricing.")
+    served = held["served"]
+    if unit != name and isinstance(served, str):
+        served = _rate(unit, served, counts_tokens) or "0"
+    elif name == "pricing":
+        unit, served = "all prices", "others"
+    since = render.moment(held["since"])
+    return (
+        f"Held: OpenRouter says {unit} {'unknown' if served is None else served} since {since}. "
+        "What is shown stays believed until a second sync says the same."
+    )
 
 
 def _condition(when: dict[str, Any]) -> str:

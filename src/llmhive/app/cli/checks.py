@@ -72,7 +72,7 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
     with database.read() as connection:
         running, last = runs.running(connection), runs.last_finished(connection, "regular")
         state, clock = catalog.state(connection), runs.clock(connection, now)
-        is_held = captures.is_anything_held(connection, "all")
+        is_held, held_values = captures.is_anything_held(connection, "all"), catalog.count_held(connection)
         newest = captures.newest_digest(connection)
         if newest is not None:
             captures.read_body(connection, newest)
@@ -95,6 +95,12 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
         found.append(Finding("catalog", ok=True, found=words, advice="Run `llmhive sync` to replace them."))
     if is_held:
         found.append(Finding("held", True, "an answer waits", advice="`llmhive runs` names its run."))
+    if held_values:
+        models = f"values of {held_values} model{'' if held_values == 1 else 's'}"
+        found.append(Finding("held", True, models, advice="A second sync confirms them, or `llmhive accept RUN`."))
+    if state.pinned is not None:
+        advice = "`llmhive unpin` lets syncs change the catalog again."
+        found.append(Finding("pinned", True, f"to the snapshot {state.pinned!r}", advice=advice))
     if last is not None:
         ok = last.status in {"completed", "unchanged"}
         when = render.ago(last.finished_at, now)

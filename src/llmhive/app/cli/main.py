@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from llmhive.app.cli import browsing, maintenance, render, syncing
+from llmhive.app.cli import browsing, ledger, maintenance, render, syncing, travel
 from llmhive.errors import LLMHiveError, UsageError
 from llmhive.version import VERSION
 
@@ -43,6 +43,8 @@ def _options(
 
 syncing.add_to(app)
 browsing.add_to(app)
+travel.add_to(app)
+ledger.add_to(app)
 maintenance.add_to(app)
 
 

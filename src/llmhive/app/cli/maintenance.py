@@ -1,4 +1,4 @@
-"""migrate, doctor, make-bootstrap."""
+"""doctor, migrate, backup, restore, export, make-bootstrap."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from rich.table import Table
 
 from llmhive.app import settings as settings_table
 from llmhive.app import wiring
-from llmhive.app.cli import render
-from llmhive.app.cli.syncing import Json
+from llmhive.app.cli import render, times, work
+from llmhive.app.cli.work import Json
+from llmhive.app.library import Catalog
+from llmhive.catalog.query import Query
 from llmhive.errors import UsageError
 from llmhive.store.database import Schema
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (doctor, migrate):
+    for command in (doctor, migrate, backup, restore, export):
         app.command(rich_help_panel="Maintain", help=render.help_of(command))(command)
     app.command(hidden=True, help=render.help_of(make_bootstrap))(make_bootstrap)
 
@@ -65,6 +67,66 @@ def doctor(
             made.add_row(mark, finding.name, render.escape(finding.found) + advice)
         console.print(made)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; it becomes a SQLite database.")],
+    json: Json = False,
+) -> None:
+    """A consistent copy of the whole database, history and raw bodies included, while others go on using it.
+
+    It is one SQLite file, whatever database it was: DATABASE_URL=sqlite:///FILE reads it as it is, and
+    `llmhive restore` fills a new database from it.
+    """
+    from llmhive.store.backup import backup as copy_to
+
+    with work.database() as (_, database):
+        size = copy_to(database, file)
+        label = database.label
+    if json:
+        render.as_json({"database": label, "file": str(file), "bytes": size})
+    else:
+        render.out().print(f"Backed up {render.escape(label)} to {render.escape(str(file))} ({size / 1e6:.1f} MB).")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `llmhive backup` wrote.")], json: Json = False
+) -> None:
+    """Fill an empty database from a backup. It never overwrites: set DATABASE_URL to a new database."""
+    from llmhive.store.backup import restore as fill
+
+    with work.database() as (_, database):
+        fill(file, database)
+        label = database.label
+    if json:
+        render.as_json({"database": label, "file": str(file)})
+    else:
+        render.out().print(f"Restored {render.escape(str(file))} into {render.escape(label)}.")
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Ending with .csv, .json or .parquet.")],
+    everything: Annotated[bool, typer.Option("--all", help="Inactive models as well.")] = False,
+    as_of: Annotated[str | None, typer.Option(help="As OpenRouter served it at a time: 2025-11-01, 30d.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the catalog to a file, a row a model: CSV, JSON or Parquet.
+
+    Prices are exact decimal strings in USD per token, beside numbers per million tokens. Parquet needs
+    `pip install 'llmhive[bulk]'`.
+    """
+    from llmhive.app.bulk.export import export as write
+
+    with Catalog.open() as catalog:
+        at = None if as_of is None else times.instant(as_of, wiring.now())
+        page = catalog.models(Query(active=None if everything else True), as_of=at)
+    if page.source is None:
+        raise UsageError("The catalog is empty. Run `llmhive sync` first.")
+    write(page.to_json(), file)
+    if json:
+        render.as_json({"file": str(file), "models": len(page.data), "bytes": file.stat().st_size})
+    else:
+        render.out().print(f"Wrote {len(page.data)} models to {render.escape(str(file))}.")
 
 
 def make_bootstrap(

@@ -38,7 +38,11 @@ def out() -> Console:
 
 def escape(text: str) -> str:
     """Text from elsewhere, fit for a terminal: no markup, and no control characters to move its cursor."""
-    return markup.escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return markup.escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def help_of(command: Callable[..., object]) -> str:
@@ -137,7 +141,18 @@ def table(
     other, each down to a width; a number is never cut.
     """
     widths = [max(len(name), *(len(row[index]) for row in rows)) for index, name in enumerate(columns)]
-    for name, least in gives.items() if console.is_terminal else ():
+    if not console.is_terminal:
+        # all of it, and no blanks to fill a terminal that is not there
+        lines = (
+            "  ".join(
+                _printable(cell).rjust(width) if name in right else _printable(cell).ljust(width)
+                for cell, width, name in zip(row, widths, columns, strict=True)
+            ).rstrip()
+            for row in (columns, *rows)
+        )
+        _write("".join(f"{line}\n" for line in lines).encode(sys.stdout.encoding, "replace"))
+        return
+    for name, least in gives.items():
         flexible = list(columns).index(name)
         too_wide = sum(widths) + 2 * len(widths) - console.width
         widths[flexible] -= max(0, min(too_wide, widths[flexible] - least))
@@ -148,13 +163,7 @@ def table(
         )  # fmt: skip
     for row in rows:
         made.add_row(*map(escape, row))
-    if console.is_terminal:
-        console.print(made)
-        return
-    with console.capture() as printed:
-        console.print(made, width=sum(widths) + 2 * len(widths))
-    # no blanks to fill a terminal that is not there
-    _write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()).encode(sys.stdout.encoding, "replace"))
+    console.print(made)
 
 
 def facts(console: Console, pairs: Iterable[tuple[str, object]]) -> None:
@@ -168,17 +177,42 @@ def facts(console: Console, pairs: Iterable[tuple[str, object]]) -> None:
     console.print(made)
 
 
+def chart(console: Console, lines: Sequence[Sequence[tuple[float, float]]]) -> None:
+    """Draw lines over time: points are instants, as seconds of the epoch, and values."""
+    # only this needs it
+    import plotext
+
+    points = [point for line in lines for point in line]
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(min(console.width, 100), 9)
+    figure.theme("colorless")
+    for line in lines:
+        signal = figure.signal([at for at, _ in line], [value for _, value in line], marker="braille")
+        signal.lines(True)
+        figure.draw(signal)
+    first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
+    ticks = [first + (last - first) * part / 4 for part in range(5)]
+    figure.ruler("x").ticks(ticks, [f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}" for at in ticks])
+    low, high = min(value for _, value in points), max(value for _, value in points)
+    figure.ruler("y").lim(0, high)
+    marks = sorted({0.0, low, high})
+    figure.ruler("y").ticks(marks, [f"{value:.4g}" for value in marks])
+    for row in figure.build().string(colorless=True).splitlines():
+        console.print(escape(row.rstrip()), no_wrap=True, overflow="crop")
+
+
 class Narrator:
-    """Tells a sync's progress to a person watching: one live line, and a line for what went wrong."""
+    """Tells a run's progress to a person watching: one live line, and a line for what went wrong."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn(),
-            console=Console(stderr=True), transient=True,
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
+            TextColumn("{task.fields[far]}"), console=Console(stderr=True), transient=True,
         )  # fmt: skip
-        self._task = self._progress.add_task("Starting", total=None)
+        self._task = self._progress.add_task("Starting", total=None, far="")
 
     def __enter__(self) -> Narrator:
         self._progress.start()
@@ -197,17 +231,33 @@ class Narrator:
                 f"{facts.get('at_most_seconds')} s."
             ),
             "Took over": lambda: f"Run {facts.get('run')} had died; it is marked interrupted.",
+            "Left out a capture": lambda: f"Left out a stored capture that can no longer be read: {facts.get('error')}",
         }
         if event in say:
             self._progress.console.print(escape(say[event]()), style="yellow", highlight=False)
         if event == "Progress":
-            self._progress.update(
-                self._task, description="Downloading", completed=_count(facts.get("received")),
-                total=_count(facts.get("expected")),
-            )  # fmt: skip
-        elif event in {"Requesting", "Preparing the database", "Received"}:
-            words = {"Requesting": "Asking OpenRouter", "Received": "Comparing"}
-            self._progress.update(self._task, description=words.get(event, event))
+            self._show_progress(facts)
+        elif event in _DOING:
+            self._progress.update(self._task, description=_DOING[event], total=None, far="")
+
+    def _show_progress(self, facts: Mapping[str, object]) -> None:
+        if "received" in facts:
+            done, whole = _count(facts.get("received")), _count(facts.get("expected"))
+            what, far = "Downloading", f"{(done or 0) / 1e6:.1f}{f'/{whole / 1e6:.1f}' if whole else ''} MB"
+        else:
+            done, whole = _count(facts.get("done")), _count(facts.get("whole"))
+            what, far = str(facts.get("what")), f"{100 * done / whole:.0f} %" if done and whole else ""
+        self._progress.update(self._task, description=what, completed=done, total=whole, far=far)
+
+
+_DOING = {
+    "Preparing the database": "Preparing the database",
+    "Requesting": "Asking OpenRouter",
+    "Received": "Comparing",
+    "Reading the history anew": "Reading the history anew",
+    "Ordering the history": "Ordering the history",
+    "Writing the history": "Writing the history",
+}
 
 
 def _count(value: object) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from llmhive.catalog.run import Run
 
 #: Lines of a group before "… and N more".
 AT_MOST = 10
+_LABEL = 18
 _GROUPS = (
     ("new", "green"),
     ("gone", "red"),
@@ -22,37 +23,90 @@ _GROUPS = (
     ("dearer", "red"),
     ("cheaper", "green"),
     ("repriced", "yellow"),
+    ("limits", "default"),
+    ("capabilities", "default"),
     ("changed", "default"),
+    ("held", "yellow"),
 )
+#: What people filter by gets a group of its own.
+_TOPICS = {
+    "context_length": "limits",
+    "max_completion_tokens": "limits",
+    "top_context_length": "limits",
+    "per_request_limits": "limits",
+    "input_modalities": "capabilities",
+    "output_modalities": "capabilities",
+    "supported_parameters": "capabilities",
+    "reasoning": "capabilities",
+    "supported_voices": "capabilities",
+}
 
 
 def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
     """Print a run and its plan; `at_most` None shows every line."""
-    console.print(render.escape(_headline(run)), style="bold" if run.status != "failed" else "bold red")
-    for line in run.notes if run.status != "skipped" else ():
+    headline, notes = _headline(run)
+    console.print(render.escape(headline), style="bold" if run.status != "failed" else "bold red")
+    for line in notes:
         console.print(f"  {render.escape(line)}", style="yellow")
-    groups = group(run.plan or ())
+    more = f": llmhive show {run.id}" if run.id is not None else ""
+    show_plan(console, run.plan or (), at_most=at_most, more=more)
+    if run.plan and run.unchanged:
+        console.print(f"{run.unchanged:>5} unchanged", style="dim")
+    for line in _findings(run):
+        console.print(render.escape(line), style="yellow")
+
+
+def show_plan(console: Console, plan: Iterable[dict[str, Any]], *, at_most: int | None, more: str) -> None:
+    """Print the lines of a plan by what they mean; `more` says where those left out are."""
+    groups = group(plan)
     for name, style in _GROUPS:
         lines = groups[name]
         shown = lines if at_most is None else lines[:at_most]
         for position, line in enumerate(shown):
-            label = f"{len(lines):>5} {name:<9}" if position == 0 else " " * 15
+            label = f"{len(lines):>5} {name:<{_LABEL - 6}}" if position == 0 else " " * _LABEL
             console.print(f"[{style}]{label}[/] {render.escape(line)}", no_wrap=True, overflow="ellipsis")
         if len(shown) < len(lines):
-            where = f": llmhive show {run.id}" if run.id is not None else ""
-            console.print(f"{'':15} … and {len(lines) - len(shown)} more{where}", style="dim")
-    if run.plan and run.unchanged:
-        console.print(f"{run.unchanged:>5} unchanged", style="dim")
+            console.print(f"{'':{_LABEL}} … and {len(lines) - len(shown)} more{more}", style="dim")
     if groups["dearer"] or groups["cheaper"] or groups["repriced"]:
-        console.print(f"{'':15} Prices in USD per million tokens.", style="dim")
+        console.print(f"{'':{_LABEL}} Prices in USD per million tokens.", style="dim")
+
+
+def explain(console: Console, run: Run) -> None:
+    """Print each finding of the gate with its evidence."""
     for found in run.verdicts or ():
-        if found["outcome"] != "held":
-            console.print(f"  The gate let it pass: {render.escape(found['reason'])}.", style="yellow")
+        about = f" {found['model_id']}" if found["model_id"] else ""
+        console.print()
+        console.print(f"[bold]{found['outcome']}[/] by the rule {found['rule']}{render.escape(about)}")
+        console.print(f"  {render.escape(found['reason'])}.")
+        pairs = [(f"  {name.replace('_', ' ')}", _evidence(value)) for name, value in found["evidence"].items()]
+        render.facts(console, pairs)
+        if found["outcome"] == "held":
+            console.print(f"  {render.escape(ADVICE[found['rule']].replace('RUN', str(run.id)))}", style="yellow")
 
 
-def _headline(run: Run) -> str:
+def _evidence(value: Any) -> str:
+    if isinstance(value, list):
+        shown = ", ".join(map(str, value[:12]))
+        return shown if len(value) <= 12 else f"{shown} … and {len(value) - 12} more (--json shows all)"
+    return "unknown" if value is None else str(value)
+
+
+def _headline(run: Run) -> tuple[str, tuple[str, ...]]:
+    """A run in a line, and what else there is to say of it."""
     took = "" if run.duration_seconds is None else f" in {run.duration_seconds:.1f} s"
     number = "" if run.id is None else f" (run {run.id})"
+    if run.status == "skipped":
+        return run.notes[0], ()
+    if run.kind in {"backfill", "rollback"} and run.notes and run.status in {"completed", "unchanged"}:
+        # what it did is its first note
+        first = run.notes[0].removesuffix(".")
+        if run.dry_run:
+            return f"Dry run: {first}. Nothing was written.", run.notes[1:]
+        return f"{first}{took}{number}.", run.notes[1:]
+    return _headline_of_sync(run, took, number), run.notes
+
+
+def _headline_of_sync(run: Run, took: str, number: str) -> str:
     if run.status in {"completed", "unchanged"}:
         if run.kind == "bootstrap":
             return f"Loaded the bootstrap catalog: {run.models_seen} models{number}."
@@ -64,10 +118,11 @@ def _headline(run: Run) -> str:
         prefix = "Dry run: the gate would hold this answer" if run.dry_run else f"Held by the gate{number}"
         return f"{prefix}: {run.error}. {'' if run.dry_run else 'Nothing was applied. '}{_held_advice(run)}"
     if run.status == "failed":
-        return f"Sync failed{number}: {run.error}"
-    if run.status == "skipped":
-        return run.notes[0]
+        return f"{_NAMES.get(run.kind, 'Sync')} failed{number}: {run.error}"
     return f"Run {run.id} is {run.status}" + (f": {run.error}." if run.error else ".")
+
+
+_NAMES = {"backfill": "Backfill", "rollback": "Rollback"}
 
 
 def _news(run: Run) -> str:
@@ -77,19 +132,35 @@ def _news(run: Run) -> str:
 
 
 def _is_quiet(run: Run) -> bool:
-    return not (run.added or run.changed or run.repriced or run.deactivated or run.reactivated)
+    return not (run.added or run.changed or run.repriced or run.deactivated or run.reactivated or run.held)
 
 
 def _held_advice(run: Run) -> str:
     rules = [found["rule"] for found in run.verdicts or () if found["outcome"] == "held"]
-    return " ".join(dict.fromkeys(advice for rule, advice in ADVICE.items() if rule in rules))
+    advice = " ".join(dict.fromkeys(advice for rule, advice in ADVICE.items() if rule in rules))
+    return advice if run.id is None else advice.replace("RUN", str(run.id))
+
+
+def _findings(run: Run) -> Iterator[str]:
+    """What else the gate found, a line each; what is held of single values in one line."""
+    values = [found for found in run.verdicts or () if found["outcome"] == "held" and found["model_id"]]
+    if values and run.status in {"completed", "unchanged"}:
+        many = f"{len(values)} values are" if len(values) > 1 else "1 value is"
+        what = f"  {many} held: the old {'ones stay' if len(values) > 1 else 'one stays'} until a second sync agrees."
+        yield what if run.id is None else f"{what} llmhive show {run.id} · llmhive accept {run.id}"
+    for found in run.verdicts or ():
+        if found["outcome"] != "held":
+            yield f"  {_LET_PASS[found['outcome']]}: {found['reason']}."
+
+
+_LET_PASS = {"released": "Confirmed, so it is believed", "accepted": "Accepted", "flagged": "Noted"}
 
 
 def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
     """A plan's lines by what they mean to a person, a line a model; prices per million tokens."""
     groups: dict[str, list[str]] = {name: [] for name, _ in _GROUPS}
     prices: dict[str, list[dict[str, Any]]] = {}
-    fields: dict[str, list[str]] = {}
+    fields: dict[tuple[str, str], list[str]] = {}
     for change in plan:
         match change["what"]:
             case "added":
@@ -98,17 +169,19 @@ def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
                 groups["gone"].append(change["id"])
             case "reactivated":
                 groups["back"].append(change["id"])
+            case "held":
+                groups["held"].append(_held(change))
             case "repriced":
                 prices.setdefault(change["id"], []).append(change)
             case "changed":
-                fields.setdefault(change["id"], []).append(_changed(change))
+                topic = _TOPICS.get(change["field"], "changed")
+                fields.setdefault((topic, change["id"]), []).append(told(change))
     for model_id, changes in prices.items():
-        # what people pay most for comes first
-        changes.sort(key=lambda change: (change["field"] not in _HEADLINE, change["field"] != _HEADLINE[0]))
-        groups[_direction(changes)].append(f"{model_id}  {', '.join(map(_repriced, changes))}")
+        groups[_direction(changes)].append(f"{model_id}  {', '.join(map(told, in_order(changes)))}")
     # real changes before those of a digit nobody sees
     groups["repriced"].sort(key=lambda line: _UNSEEN in line)
-    groups["changed"] = [f"{model_id}  {', '.join(lines)}" for model_id, lines in fields.items()]
+    for (topic, model_id), lines in fields.items():
+        groups[topic].append(f"{model_id}  {', '.join(lines)}")
     return groups
 
 
@@ -126,6 +199,30 @@ def _direction(changes: list[dict[str, Any]]) -> str:
                 return "repriced"
             signs.add(Decimal(after) > Decimal(before))
     return "dearer" if signs == {True} else "cheaper" if signs == {False} else "repriced"
+
+
+def in_order(changes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A model's changes; what people pay most for comes first."""
+    return sorted(changes, key=lambda it: (it["field"] not in _HEADLINE, it["field"] != _HEADLINE[0]))
+
+
+def told(change: dict[str, Any]) -> str:
+    """A changed field or price in words: its name, before and after."""
+    return (_repriced if change["field"].startswith("pricing.") else _changed)(change)
+
+
+def _held(change: dict[str, Any]) -> str:
+    """A held value: what is served, and what stays believed."""
+    name, before, after = change["field"], change["before"], change["after"]
+    if name == "pricing":
+        return f"{change['id']}  its new prices"
+    unit = name.removeprefix("pricing.")
+    is_price = unit != name
+    words = [
+        "unknown" if value is None else _rate(unit, value) if is_price else render.tokens(value)
+        for value in (after, before)
+    ]
+    return f"{change['id']}  {unit} {words[0]}, believed {words[1]}"
 
 
 def _repriced(change: dict[str, Any]) -> str:
@@ -159,7 +256,10 @@ def _changed(change: dict[str, Any]) -> str:
     if name == "description":
         return "description reworded"
     if name.endswith(("context_length", "completion_tokens")):
-        return f"{name} {render.tokens(before)} → {render.tokens(after)}"
+        words = [render.tokens(before), render.tokens(after)]
+        if words[0] == words[1]:
+            words = [f"{count:,}" for count in (before, after)]
+        return f"{name} {words[0]} → {words[1]}"
     return f"{name} {_short(before)} → {_short(after)}"
 
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from llmhive.app import settings as settings_table
-from llmhive.app.cli import render, summary
+from llmhive.app import wiring
+from llmhive.app.cli import render, summary, work
+from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog
 from llmhive.catalog.run import Run
 from llmhive.errors import UsageError
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-_CODES = {"failed": 1, "interrupted": 1, "held": 3}
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(rich_help_panel="Sync", help=render.help_of(sync), epilog=settings_help())(sync)
-    for name, command in (("status", status), ("runs", list_runs), ("show", show)):
+    for name, command in (("status", status), ("runs", list_runs), ("show", show), ("accept", accept)):
         app.command(name, rich_help_panel="Sync", help=render.help_of(command))(command)
 
 
@@ -56,32 +53,26 @@ def sync(
     """
     if research:
         raise UsageError("The research sync is not part of this version yet; `llmhive sync` does the regular one.")
-    # half a second of imports that only this needs
-    from llmhive.app import observe, wiring
-
-    settings = settings_table.read()
-    database = wiring.database(settings)
-    try:
-        if sys.stderr.isatty():
-            with render.Narrator() as narrator:
-                run = wiring.sync(settings, database, narrator).run(trigger="cli", force=force, dry_run=dry_run)
-        else:
-            log = observe.log_to_stderr([settings.api_key])
-            run = wiring.sync(settings, database, log).run(trigger="cli", force=force, dry_run=dry_run)
-    except (KeyboardInterrupt, SystemExit):
-        typer.echo("llmhive: Stopped. Nothing of this sync was applied.", err=True)
-        raise
-    finally:
-        database.close()
-    _print(run, json, with_plan=dry_run)
-    raise typer.Exit(_CODES.get(run.status, 0))
+    with work.database() as (settings, database), work.telling(settings) as tell:
+        ended = wiring.sync(settings, database, tell).run(trigger="cli", force=force, dry_run=dry_run)
+    work.end(ended, as_json=json, with_plan=dry_run)
 
 
-def _print(run: Run, as_json: bool, *, with_plan: bool) -> None:
-    if as_json:
-        render.as_json((run if with_plan else replace(run, plan=None, verdicts=None)).to_json())
-    else:
-        summary.show(render.out(), run)
+def accept(
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="The run that held something, from `llmhive runs`.")],
+    json: Json = False,
+) -> None:
+    """Apply what the gate held in a run: the whole answer, or the single values that still wait.
+
+    Look at it with `llmhive show RUN` first. It is compared anew with what is believed now, and only the rules that
+    held it are waived: if another one holds it now, it ends with 3. A newer answer takes the place of a held one; then
+    there is nothing to accept. It is a run of its own, and `llmhive rollback` goes back before it.
+    """
+    from llmhive.app.openrouter.accept import accept as accept_held
+
+    work.run(
+        lambda runner, settings: accept_held(runner, run_id, wiring.limits(settings), trigger="cli"), as_json=json
+    )  # fmt: skip
 
 
 def status(json: Json = False) -> None:
@@ -105,11 +96,21 @@ def status(json: Json = False) -> None:
             ("Models", f"{found['models_in_catalog']} active"),
             ("From", source.get(found["source"])),
             ("Age", None if age is None else render.span(timedelta(seconds=age))),
-            ("Held", "an answer waits: `llmhive runs` names its run" if found["held"] else None),
+            ("Held", _held(found)),
+            ("Pinned", found["pinned"] and f"to the snapshot {found['pinned']}; `llmhive unpin` lets syncs go on"),
             ("Next", f"{render.moment(found['next_scheduled_sync'])} by SYNC_SCHEDULE, where a scheduler runs"),
             ("Database", found["database"]),
         ),
     )
+
+
+def _held(found: dict[str, Any]) -> str | None:
+    waiting = []
+    if found["held"]:
+        waiting.append("an answer waits: `llmhive runs` names its run")
+    if count := found["held_values"]:
+        waiting.append(f"values of {count} model{'' if count == 1 else 's'}, until a second sync says the same")
+    return "; ".join(waiting) or None
 
 
 def _last_sync(found: dict[str, object]) -> str:
@@ -184,3 +185,4 @@ def show(
     )
     console.print()
     summary.show(console, run, at_most=None)
+    summary.explain(console, run)

@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from llmhive.app.openrouter import bootstrap
 from llmhive.app.openrouter.decode import DECODER, decode
-from llmhive.catalog.diff import Baseline, Belief, Plan, diff
-from llmhive.catalog.feed import SCOPES, Scope, covers
-from llmhive.catalog.gate import Judgement, Limits, judge
-from llmhive.catalog.model import Model
+from llmhive.catalog.diff import Baseline, Belief, Plan, diff, withhold
+from llmhive.catalog.feed import SCOPES, Feed, Record, Scope, covers
+from llmhive.catalog.gate import Before, Judgement, Limits, Waiver, judge
+from llmhive.catalog.hold import withheld
+from llmhive.catalog.model import Model, Version
 from llmhive.catalog.run import Status
+from llmhive.catalog.timeline import Listing
+from llmhive.errors import StoreError
 from llmhive.store import captures, catalog, history, runs
 from llmhive.store.captures import Capture
 from llmhive.store.database import Database, Schema
-from llmhive.store.history import Listing
+
+
+class Decoder(Protocol):
+    """What reads bodies, and its version: it is raised whenever the same record would give another `Model`."""
+
+    version: int
+
+    def __call__(self, body: bytes, scope: Scope, known: Mapping[bytes, Record] | None = None) -> Feed: ...
+
+
+class _Decoder:
+    version = DECODER
+
+    def __call__(self, body: bytes, scope: Scope, known: Mapping[bytes, Record] | None = None) -> Feed:
+        return decode(body, scope, known)
+
+
+DECODE: Decoder = _Decoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What taking a body would do."""
+
+    feed: Feed  #: as served
+    plan: Plan  #: what would be applied, held values left out
+    judgement: Judgement
+    same_as_last: bool  #: whether the body is that of the last applied capture of its scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +64,33 @@ class Taken:
 class Pipeline:
     """decode → diff → gate → apply, for the captures of one run; keeps both ledgers in memory between them."""
 
-    def __init__(self, database: Database, limits: Limits) -> None:
+    def __init__(self, database: Database, limits: Limits, decoder: Decoder = DECODE) -> None:
         self._database = database
         self._limits = limits
+        self._decode = decoder
         self._bodies = captures.Captures()
         self._loaded = False
+        self._is_read_anew = False
         self._believed = catalog.Believed()
         self._served = history.Served()
         self._state = catalog.State()
         self._last: dict[Scope, Capture | None] = dict.fromkeys(SCOPES)
         self._waiting: set[Scope] = set()
 
-    def plan(self, capture: Capture, content: bytes) -> tuple[Plan, Judgement]:
+    @property
+    def pinned(self) -> str | None:
+        """The snapshot that belief is pinned to; known once something was planned."""
+        return self._state.pinned
+
+    def plan(self, capture: Capture, content: bytes, waiver: Waiver | None = None) -> Judged:
         """What taking a body would do; writes nothing."""
         self._load()
-        feed = decode(content, capture.scope, self._believed.known)
+        feed = self._decode(content, capture.scope, self._believed.known)
         plan = diff(self._believed.by_id, feed, baseline=self._baseline(capture.scope))
-        return plan, self._judge(capture, plan)
+        judgement = self._judge(capture, plan, waiver or Waiver())
+        last = self._last[capture.scope]
+        is_same = last is not None and last.digest == capture.digest
+        return Judged(feed, withhold(plan, self._believed.by_id, judgement.withheld), judgement, is_same)
 
     def _baseline(self, scope: Scope) -> Baseline | None:
         if self._state.source == "bootstrap":
@@ -58,57 +98,116 @@ class Pipeline:
         # models that output no text were there all the time, unseen
         return "first look" if scope == "all" and self._last["text"] and not self._last["all"] else None
 
-    def _judge(self, capture: Capture, plan: Plan) -> Judgement:
+    def _judge(self, capture: Capture, plan: Plan, waiver: Waiver) -> Judgement:
         # the first look at all modalities follows the text lists before it
         last = self._last[capture.scope] or (self._last["text"] if capture.scope == "all" else None)
-        since = last.fetched_at if last and self._state.source != "bootstrap" else None
-        judgement = judge(plan, at=capture.fetched_at, last_applied=since, limits=self._limits)
-        if since is None or not judgement.is_held:
+        before = None
+        if last is not None and self._state.source != "bootstrap":
+            listed = {model_id: it.version for model_id, it in self._served.by_id.items() if it.is_listed}
+            before = Before(last.fetched_at, listed)
+            if last.digest != capture.digest:
+                with self._database.read() as connection:
+                    same = captures.last_served(connection, capture.scope, capture.digest)
+                before = replace(before, same_body_at=same)
+        judgement = self._ask(capture, plan, before, waiver)
+        if before is None or not judgement.is_held:
             return judgement
         # only what is held asks what was held before
         with self._database.read() as connection:
-            holds = runs.holds(connection, capture.scope, since=since)
-        return judge(plan, at=capture.fetched_at, last_applied=since, holds=holds, limits=self._limits)
+            holds = runs.holds(connection, capture.scope, since=before.at)
+        return self._ask(capture, plan, replace(before, holds=holds), waiver)
+
+    def _ask(self, capture: Capture, plan: Plan, before: Before | None, waiver: Waiver) -> Judgement:
+        return judge(
+            plan,
+            self._believed.by_id,
+            at=capture.fetched_at,
+            before=before,
+            limits=self._limits,
+            judges_values=not self._state.is_moved and self._state.pinned is None,
+            waiver=waiver,
+        )
 
     def take(
-        self, capture: Capture, content: bytes, *, run_id: int, known_at: Callable[[], datetime], ends_run: bool = True
+        self,
+        capture: Capture,
+        content: bytes,
+        *,
+        run_id: int,
+        known_at: Callable[[], datetime],
+        ends_run: bool = True,
+        waiver: Waiver | None = None,
+        filed_as: int | None = None,
+        note: str | None = None,
     ) -> Taken:
-        """Take a body in, whole or not at all: the capture, both ledgers and the run's end are one transaction."""
-        plan, judgement = self.plan(capture, content)
+        """Take a body in, whole or not at all: the capture, both ledgers and the run's end are one transaction.
+
+        `filed_as` is the number of the capture where it is stored already; a held one is accepted then.
+        """
+        judged = self.plan(capture, content, waiver)
+        plan, judgement = judged.plan, judged.judgement
+        if self._is_read_anew:
+            raise StoreError("Another version of LLMHive read this history. Run `llmhive rederive` first.")
         now = known_at()
         if judgement.is_held:
-            return self._hold(capture, content, plan, judgement, run_id, now, ends_run)
-        state = replace(
-            self._state,
-            catalog_version=self._state.catalog_version + (not plan.is_empty or self._state.source != "openrouter"),
-            source="openrouter",
-            source_at=None,
-            decoder=DECODER,
-        )
-        status: Status = "unchanged" if plan.is_empty else "completed"
+            return self._hold(capture, None if filed_as else content, plan, judgement, run_id, now, ends_run, note)
+        is_pinned = self._state.pinned is not None
+        state = self._state
+        if not is_pinned:
+            state = replace(
+                state,
+                catalog_version=state.catalog_version + (not plan.is_empty or state.source != "openrouter"),
+                source="openrouter",
+                source_at=None,
+                decoder=self._decode.version,
+                is_moved=False,
+            )
+        is_quiet = judged.same_as_last if is_pinned else plan.is_empty
+        status: Status = "unchanged" if is_quiet else "completed"
         with self._transaction() as connection:
             runs.fence(connection, run_id)
-            self._bodies.keep(connection, capture, content, run_id, "applied")
+            if filed_as is None:
+                self._bodies.keep(connection, capture, content, run_id, "applied")
+            else:
+                captures.set_state(connection, "held", "accepted", capture_id=filed_as)
             if capture.scope in self._waiting:
                 captures.supersede_held(connection, capture.scope)
-            history.keep_versions(connection, plan.news)
-            listings = history.record(connection, self._served, plan.feed, capture.fetched_at)
-            beliefs = catalog.apply(
-                connection,
-                plan,
-                self._believed,
-                run_id=run_id,
-                at=capture.fetched_at,
-                known_at=now,
-                last_seen_at=self._last_seen_at,
-            )
+            # what is served is not always what is believed: values may be held, belief pinned or moved
+            history.keep_versions(connection, (*plan.news, *self._unknown(judged.feed)))
+            listings = history.record(connection, self._served, judged.feed, capture.fetched_at)
+            beliefs: dict[str, Belief] = {}
+            if not is_pinned:
+                beliefs = catalog.apply(
+                    connection,
+                    plan,
+                    self._believed,
+                    run_id=run_id,
+                    at=capture.fetched_at,
+                    known_at=now,
+                    last_seen_at=self._last_seen_at,
+                )
+                history.mark_held(connection, self._marks(plan, judgement))
             if state != self._state:
                 catalog.write_state(connection, state)
             runs.keep_verdicts(connection, run_id, judgement.verdicts)
             if ends_run:
-                runs.end(connection, run_id, status, now=known_at(), **_row(plan, state.catalog_version))
-        self._remember(capture, plan, listings, beliefs, state)
+                row = _row(plan, judgement, state.catalog_version, note)
+                if state.pinned is not None:
+                    row |= pinned_row(plan, state.pinned)
+                runs.end(connection, run_id, status, now=known_at(), **row)
+        self._remember(capture, judged, listings, beliefs, state)
         return Taken(plan, judgement, status)
+
+    def _unknown(self, feed: Feed) -> list[Version]:
+        """What is served otherwise than before, whatever is believed."""
+        before = self._served.by_id
+        return [it.version for it in feed.records if it.id not in before or before[it.id].version != it.version]
+
+    def _marks(self, plan: Plan, judgement: Judgement) -> dict[str, list[str]]:
+        """The models whose held values changed, with what is held of them now."""
+        judged = {found.model_id for found in judgement.verdicts if found.model_id is not None}
+        judged |= {record.id for record in plan.altered if self._believed.by_id[record.id].held}
+        return {model_id: list(plan.held.get(model_id, ())) for model_id in sorted(judged)}
 
     def _last_seen_at(self, model: Model) -> datetime | None:
         """When a model that is gone was listed last: by the newest applied capture that could show it."""
@@ -118,20 +217,23 @@ class Pipeline:
     def _hold(
         self,
         capture: Capture,
-        content: bytes,
+        content: bytes | None,
         plan: Plan,
         judgement: Judgement,
         run_id: int,
         now: datetime,
         ends_run: bool,
+        note: str | None,
     ) -> Taken:
+        """Keep a body that waits; `content` None: it waits already."""
         with self._transaction() as connection:
             runs.fence(connection, run_id)
-            captures.supersede_held(connection, capture.scope)
-            self._bodies.keep(connection, capture, content, run_id, "held")
+            if content is not None:
+                captures.supersede_held(connection, capture.scope)
+                self._bodies.keep(connection, capture, content, run_id, "held")
             runs.keep_verdicts(connection, run_id, judgement.verdicts)
             if ends_run:
-                row = _row(plan, self._state.catalog_version) | {"held": len(judgement.held)}
+                row = _row(plan, judgement, self._state.catalog_version, note)
                 runs.end(connection, run_id, "held", now=now, error=judgement.why, **row)
         self._waiting.add(capture.scope)
         return Taken(plan, judgement, "held")
@@ -150,32 +252,51 @@ class Pipeline:
         if self._loaded:
             return
         if self._database.schema() is Schema.CURRENT:
+            # one object for one version in both ledgers, so that comparing it is comparing identity
+            cache: dict[str, Version] = {}
             with self._database.read() as connection:
                 self._last = {scope: captures.last_applied(connection, scope) for scope in SCOPES}
                 self._waiting = {scope for scope in SCOPES if captures.is_anything_held(connection, scope)}
-                self._believed = catalog.load(connection, decoder=DECODER)
-                self._served = history.load(connection)
+                self._believed = catalog.load(connection, decoder=self._decode.version, cache=cache)
+                self._served = history.load(connection, cache)
                 self._state = catalog.state(connection)
+            if self._state.decoder not in {None, self._decode.version}:
+                self._read_anew()
+                self._is_read_anew = True
         self._loaded = True
+
+    def _read_anew(self) -> None:
+        """Read the believed records with this decoder, for a dry run: a sync rederives them before it compares."""
+        believed, listings = self._believed.by_id, self._served.by_id
+        raws = [belief.raw for belief in believed.values() if belief.raw]
+        for record in self._decode(b'{"data":[' + b",".join(raws) + b"]}", "all").records:
+            belief = believed[record.id]
+            version = Version(withheld(belief.version.model, record.model, belief.held))
+            listing = listings.get(record.id)
+            if listing is not None and listing.version == belief.version:
+                listings[record.id] = replace(listing, version=version)
+            believed[record.id] = replace(belief, version=version)
 
     def _remember(
         self,
         capture: Capture,
-        plan: Plan,
+        judged: Judged,
         listings: dict[str, Listing],
         beliefs: dict[str, Belief],
         state: catalog.State,
     ) -> None:
-        known = self._believed.known
+        plan, known = judged.plan, self._believed.known
         for model_id in beliefs:
             before = self._believed.by_id.get(model_id)
             if before is not None and before.raw is not None:
                 known.pop(before.raw, None)
         self._believed.by_id.update(beliefs)
         for record in (*plan.added, *plan.altered, *plan.refreshed, *plan.reactivated):
-            # one object for one version, so that comparing it is comparing identity
-            known[record.raw] = replace(record, version=beliefs[record.id].version)
+            if record.id in beliefs and not beliefs[record.id].held:
+                # one object for one version, so that comparing it is comparing identity
+                known[record.raw] = replace(record, version=beliefs[record.id].version)
         self._served.by_id.update(listings)
+        self._served.last[capture.scope] = capture.fetched_at
         self._state = state
         self._last[capture.scope] = capture
         self._waiting.discard(capture.scope)
@@ -194,14 +315,27 @@ def counts(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _row(plan: Plan, catalog_version: int) -> dict[str, Any]:
+def _row(plan: Plan, judgement: Judgement, catalog_version: int, note: str | None = None) -> dict[str, Any]:
     """A plan as columns of `sync_run`."""
     return counts(plan) | {
         "scope": plan.feed.scope,
-        "notes": notes(plan),
+        "held": len(judgement.held),
+        "notes": [*([note] if note else []), *notes(plan)],
         "plan": [change.to_json() for change in plan.changes],
         "catalog_version": catalog_version,
     }
+
+
+def pinned_row(plan: Plan, snapshot: str) -> dict[str, Any]:
+    """The columns of `sync_run` that are different for a sync that wrote no belief."""
+    differ = len({change.id for change in plan.changes})
+    seen = len(plan.feed.records)
+    note = (
+        f"The catalog is pinned to the snapshot {snapshot!r}: what OpenRouter lists was recorded, and "
+        f"{differ or 'no'} model{'' if differ == 1 else 's'} would change. `llmhive unpin` lets the next sync catch up."
+    )
+    nothing = dict.fromkeys(("added", "changed", "repriced", "deactivated", "reactivated"), 0)
+    return nothing | {"models_seen": seen, "unchanged": seen, "notes": [note, *notes(plan)], "plan": []}
 
 
 def notes(plan: Plan) -> list[str]:
@@ -238,6 +372,7 @@ def apply_bootstrap(connection: Any, *, run_id: int, now: datetime) -> tuple[int
     state = catalog.state(connection)
     version = state.catalog_version + 1
     catalog.write_state(connection, catalog.State(version, "bootstrap", as_of, DECODER))
-    row = _row(plan, version) | {"notes": [f"Facts as of {as_of:%Y-%m-%d}, shipped with LLMHive."], "plan": []}
+    row = _row(plan, Judgement(), version)
+    row |= {"notes": [f"Facts as of {as_of:%Y-%m-%d}, shipped with LLMHive."], "plan": []}
     runs.end(connection, run_id, "completed", now=now, **row)
     return len(feed.records), as_of

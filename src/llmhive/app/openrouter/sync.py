@@ -6,23 +6,21 @@ brought it. The network is finished before the transaction opens; a dry run is t
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from llmhive.app.openrouter.decode import DECODER
-from llmhive.app.openrouter.pipeline import Pipeline, apply_bootstrap, counts, notes
+from llmhive.app.openrouter.pipeline import Pipeline, apply_bootstrap, counts, notes, pinned_row
+from llmhive.app.openrouter.rederive import bring_up_to_date
+from llmhive.app.openrouter.runner import Runner, Work
 from llmhive.catalog.feed import Scope
 from llmhive.catalog.gate import Limits
 from llmhive.catalog.run import DONE, Run, Status
-from llmhive.errors import ClockError, LLMHiveError, StoreError, UpstreamError
+from llmhive.errors import ClockError, UpstreamError
 from llmhive.store import captures, catalog, runs
 from llmhive.store.captures import Capture, Known
-from llmhive.store.database import Database, Schema
 
 if TYPE_CHECKING:
     # the HTTP client is slow to import, and only its answers' shape is wanted here
@@ -31,15 +29,6 @@ if TYPE_CHECKING:
 SCOPE: Scope = "all"
 #: A clock further from OpenRouter's would date the history wrong.
 CLOCK_TOLERANCE = timedelta(hours=1)
-#: Threads that are kept, since starting one costs as much as an unchanged sync's statements.
-_HEARTS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="heartbeat")
-_LONGEST_TRANSACTION = timedelta(seconds=70)
-
-
-class Tell(Protocol):
-    """Where a sync reports to: an event in a few words, and its facts."""
-
-    def __call__(self, event: str, /, **facts: object) -> None: ...
 
 
 class Source(Protocol):
@@ -58,7 +47,6 @@ class Policy:
 
     source: str  #: OpenRouter's base URL
     interval: timedelta
-    stale_after: timedelta
     limits: Limits
 
 
@@ -68,30 +56,20 @@ class _Asked:
 
     capture: Capture
     body: bytes  #: empty where it is not needed: the stored one is still true
-    is_unchanged: bool
+    is_same: bool  #: whether it is the last applied one again
+    is_unchanged: bool  #: whether that settles it
 
 
 class Sync:
     """One sync of the model list, for the foreground."""
 
-    def __init__(
-        self,
-        database: Database,
-        policy: Policy,
-        open_source: Callable[[], Source],
-        *,
-        owner: str,
-        now: Callable[[], datetime],
-        sleep: Callable[[float], None],
-        tell: Tell,
-    ) -> None:
-        self._database = database
+    def __init__(self, runner: Runner, policy: Policy, open_source: Callable[[], Source]) -> None:
+        self._runner = runner
+        self._database = runner.database
         self._policy = policy
         self._open_source = open_source
-        self._owner = owner
-        self._now = now
-        self._sleep = sleep
-        self._tell = tell
+        self._now = runner.now
+        self._tell = runner.tell
 
     def run(self, *, trigger: str, force: bool = False, dry_run: bool = False) -> Run:
         """Sync, and say how it went; never raises for what OpenRouter did, only for the database or a mistake."""
@@ -99,99 +77,24 @@ class Sync:
         if dry_run:
             ended = self._rehearse(trigger, force)
         else:
-            self._prepare()
-            claimed = self._claim(trigger, force)
-            ended = claimed if isinstance(claimed, Run) else self._work(*claimed, force)
+            self._runner.prepare()
+            work = Work(
+                "regular",
+                look=lambda connection: captures.known(connection, SCOPE),
+                do=lambda run_id, known: self._sync(run_id, known, force),
+                scope=SCOPE,
+                interval=None if force else self._policy.interval,
+            )
+            ended = self._runner.run(work, trigger=trigger)
+            if ended.status in {"failed", "held"}:
+                ended = self._with_what_is_left(ended)
         self._say_end(ended)
         return ended
 
-    def _prepare(self) -> None:
-        """The tables are there: made on the spot in an empty database, brought up to date on SQLite."""
-        schema = self._database.schema()
-        if schema is Schema.MISSING or (schema is Schema.OUTDATED and self._database.dialect == "sqlite"):
-            self._tell("Preparing the database", database=self._database.label)
-            self._database.migrate()
-        self._database.require_schema()
-
-    def _claim(self, trigger: str, force: bool) -> tuple[int, Known] | Run:
-        """Take the lock, or say why not. A run that seems dead is waited for until that is certain."""
-        watched: Run | None = None
-        while True:
-            now = self._now()
-            if watched is not None and (outcome := self._outcome(watched)):
-                return self._skipped(trigger, outcome)
-            with self._database.write() as connection:
-                found = runs.claim(
-                    connection,
-                    "regular",
-                    trigger=trigger,
-                    owner=self._owner,
-                    now=now,
-                    interval=None if force else self._policy.interval,
-                    stale_after=self._policy.stale_after,
-                )
-                if isinstance(found, runs.Claimed):
-                    known = captures.known(connection, SCOPE)
-            if isinstance(found, runs.Claimed):
-                for dead in found.interrupted:
-                    self._tell("Took over", run=dead)
-                return found.run_id, known
-            if isinstance(found, runs.NotDue):
-                return self._skipped(
-                    trigger,
-                    f"run {found.last.id} synced at {found.last.started_at:%H:%M} UTC; due again at "
-                    f"{found.due_at:%Y-%m-%d %H:%M} UTC (SYNC_MIN_INTERVAL_MINUTES). To sync now: llmhive sync --force",
-                )
-            is_alive = watched is not None and (
-                watched.id != found.run.id or watched.heartbeat_at != found.run.heartbeat_at
-            )
-            # in its transaction a run sends no heartbeat, until the database ends a transaction that sleeps
-            if is_alive or found.silent_for > self._policy.stale_after + _LONGEST_TRANSACTION:
-                return self._skipped(trigger, f"run {found.run.id} ({found.run.kind}) is running; nothing to do here.")
-            if watched is None:
-                left = max(self._policy.stale_after - found.silent_for, timedelta(0))
-                self._tell("Waiting for another sync", run=found.run.id, at_most_seconds=round(left.total_seconds(), 1))
-            watched = found.run
-            self._sleep(0.2)
-
-    def _outcome(self, watched: Run) -> str | None:
-        """How a run ended that we waited for; None while it runs, or if it died."""
+    def _with_what_is_left(self, ended: Run) -> Run:
+        """What is left where a sync brought nothing."""
         with self._database.read() as connection:
-            ended = runs.get(connection, watched.id or 0)
-        if ended.status in DONE:
-            return f"run {ended.id} was at it and has just {_DID[ended.status]}."
-        if ended.status in {"held", "failed"}:
-            return f"run {ended.id} was at it and {_DID[ended.status]}: {ended.error}"
-        return None
-
-    def _skipped(self, trigger: str, why: str) -> Run:
-        now = self._now()
-        return Run("regular", trigger, "skipped", now, finished_at=now, notes=(f"Skipped: {why}",))
-
-    def _work(self, run_id: int, known: Known, force: bool) -> Run:
-        ended: Run | None = None
-        with self._heartbeat(run_id):
-            try:
-                ended = self._sync(run_id, known, force)
-            except (UpstreamError, ClockError) as error:
-                self._end_badly(run_id, "failed", str(error))
-            except (KeyboardInterrupt, SystemExit):
-                reason = "it was stopped before it was done; nothing was applied"
-                self._end_badly(run_id, "interrupted", reason)
-                self._tell("Sync failed", run=run_id, status="interrupted", error=reason)
-                raise
-            except Exception as error:
-                reason = str(error) if isinstance(error, LLMHiveError) else f"internal error: {type(error).__name__}"
-                self._end_badly(run_id, "failed", reason)
-                self._tell("Sync failed", run=run_id, status="failed", error=reason)
-                raise
-        if ended is not None:
-            return ended
-        with self._database.read() as connection:
-            ended = runs.get(connection, run_id)
             state = catalog.state(connection)
-        if ended.status not in {"failed", "held"}:
-            return ended
         if state.source is None:
             note = self._load_bootstrap(ended.trigger)
         elif state.source == "bootstrap":
@@ -200,27 +103,27 @@ class Sync:
             note = "The last good catalog stays."
         return replace(ended, notes=(*ended.notes, note))
 
-    def _end_badly(self, run_id: int, status: Status, error: str) -> None:
-        try:
-            with self._database.write() as connection:
-                runs.end(connection, run_id, status, now=self._now(), error=error, scope=SCOPE)
-        except StoreError as trouble:
-            # the run stays `running` and is found dead later
-            self._tell("Could not write how the run ended", run=run_id, error=str(trouble))
-
     def _sync(self, run_id: int, known: Known, force: bool) -> Run | None:
         """One sync under the lock; returns the run where nothing is new."""
+        bring_up_to_date(self._database, run_id, known.decoder, now=self._now, tell=self._tell)
         asked = self._ask(known, force)
         if asked.is_unchanged:
             return self._confirm(run_id, known, asked.capture)
         taken = Pipeline(self._database, self._policy.limits).take(
             asked.capture,
-            asked.body,
+            self._body(asked),
             run_id=run_id,
             known_at=lambda: max(self._now(), asked.capture.fetched_at),
         )
         self._tell("Compared", **{name: value for name, value in counts(taken.plan).items() if value})
         return None
+
+    def _body(self, asked: _Asked) -> bytes:
+        """The answer's bytes; those stored already where OpenRouter only said that they are still true."""
+        if asked.body or not asked.is_same:
+            return asked.body
+        with self._database.read() as connection:
+            return captures.read_body(connection, asked.capture.digest)
 
     def _ask(self, known: Known, force: bool) -> _Asked:
         """Fetch the list; an answer we know already is recognised by its status or its digest."""
@@ -235,13 +138,15 @@ class Sync:
         finally:
             source.close()
         fetched_at = self._date(answer, known.newest_at)
-        is_unchanged = last is not None and (answer.status == 304 or answer.digest == last.digest)
-        digest = last.digest if last is not None and is_unchanged else answer.digest
+        is_same = last is not None and (answer.status == 304 or answer.digest == last.digest)
+        digest = last.digest if last is not None and is_same else answer.digest
         capture = Capture(fetched_at, self._policy.source, SCOPE, digest, answer.etag, answer.last_modified)
-        return _Asked(capture, answer.body, is_unchanged)
+        # what is held by value or pinned makes the same body say something else
+        settles = not (known.has_held_values or known.is_pinned or known.is_moved)
+        return _Asked(capture, answer.body, is_same, is_same and settles)
 
     def _comparable(self, known: Known) -> Capture | None:
-        """The capture against which an answer may be called unchanged, if there is one (design 4.2)."""
+        """The capture against which an answer may be called the same, if there is one (design 4.2)."""
         usable = (
             known.last is not None
             and not known.is_held
@@ -296,9 +201,16 @@ class Sync:
                     run, status="unchanged", finished_at=self._now(), models_seen=seen, unchanged=seen,
                     unreadable=unreadable,
                 )  # fmt: skip
-            plan, judgement = Pipeline(self._database, self._policy.limits).plan(asked.capture, asked.body)
+            pipeline = Pipeline(self._database, self._policy.limits)
+            judged = pipeline.plan(asked.capture, self._body(asked))
         except (UpstreamError, ClockError) as error:
             return replace(run, status="failed", finished_at=self._now(), error=str(error))
+        plan, judgement = judged.plan, judged.judgement
+        if pipeline.pinned is not None and not judgement.is_held:
+            row = pinned_row(plan, pipeline.pinned)
+            told = {"models_seen": row["models_seen"], "unchanged": row["unchanged"], "notes": tuple(row["notes"])}
+            status: Status = "unchanged" if judged.same_as_last else "completed"
+            return replace(run, status=status, finished_at=self._now(), **told)
         return replace(
             run,
             status="held" if judgement.is_held else "unchanged" if plan.is_empty else "completed",
@@ -314,50 +226,18 @@ class Sync:
     def _load_bootstrap(self, trigger: str) -> str:
         """Fill an empty catalog with the facts shipped with LLMHive, as a run of its own; returns a line about it."""
         with self._database.write() as connection:
-            claimed = runs.claim(
-                connection, "bootstrap", trigger=trigger, owner=self._owner, now=self._now(), interval=None,
-                stale_after=self._policy.stale_after,
-            )  # fmt: skip
-            if not isinstance(claimed, runs.Claimed):
+            run_id = self._runner.at_once(connection, "bootstrap", trigger=trigger)
+            if run_id is None:
                 return "Another sync has started meanwhile."
             if catalog.state(connection).source is not None:
                 why = "Another sync has filled the catalog meanwhile."
-                runs.end(connection, claimed.run_id, "interrupted", now=self._now(), error=why)
+                runs.end(connection, run_id, "interrupted", now=self._now(), error=why)
                 return why
-            models, as_of = apply_bootstrap(connection, run_id=claimed.run_id, now=self._now())
+            models, as_of = apply_bootstrap(connection, run_id=run_id, now=self._now())
         return (
             f"Loaded the bootstrap catalog shipped with LLMHive ({models} models as of {as_of:%Y-%m-%d}), "
             "so that there is something to look at. The first sync that works replaces it."
         )
-
-    @contextmanager
-    def _heartbeat(self, run_id: int) -> Iterator[None]:
-        done = threading.Event()
-        beating = threading.Lock()
-
-        def beat() -> None:
-            while not done.wait(self._policy.stale_after.total_seconds() / 6):
-                with beating:
-                    if done.is_set() or not self._beat(run_id):
-                        return
-
-        _HEARTS.submit(beat)
-        try:
-            yield
-        finally:
-            # not in the middle of a beat, which needs the database
-            with beating:
-                done.set()
-
-    def _beat(self, run_id: int) -> bool:
-        """Say that the run is alive; False where it is no longer ours."""
-        try:
-            with self._database.write() as connection:
-                return runs.heartbeat(connection, run_id, self._now())
-        except StoreError as error:
-            # the next beat may get through; if none does, the run counts as dead
-            self._tell("Heartbeat failed", run=run_id, error=str(error))
-            return True
 
     def _say_end(self, run: Run) -> None:
         facts = {"run": run.id, "status": run.status, "duration_seconds": run.duration_seconds}
@@ -372,4 +252,3 @@ class Sync:
 
 
 _COUNTED = ("added", "changed", "repriced", "deactivated", "reactivated", "unchanged", "unreadable")
-_DID = {"completed": "synced", "unchanged": "found nothing new", "held": "was held", "failed": "failed"}

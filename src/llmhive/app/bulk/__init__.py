@@ -1,0 +1,1 @@
+"""Whole files: the catalog written out."""
