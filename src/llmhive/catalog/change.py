@@ -1,8 +1,9 @@
 """Change: what a user would want to be told, once; pure.
 
-Every step of a model's timeline is history. It is *news* only when it stands: a second capture confirms it, and it is
-not the way back of something that happened within a day (OpenRouter flaps: A→B→A). A transition is a step as possible
-news, measured from what stood confirmed before it; which transitions were confirmed is asked of the captures.
+Every step of a model's timeline is history. It is *news* only when it stands: a second capture, of a scope that shows
+the model, does not say otherwise, and it is not the way back of something that happened within a day (OpenRouter flaps:
+A→B→A). A transition is a step as possible news, measured from what stood confirmed before it; which transitions were
+confirmed is asked of the captures.
 """
 
 from __future__ import annotations
@@ -69,23 +70,34 @@ def steps(
             yield None, Transition(model_id, what, name, old, new, at, in_text)
             continue
         ended = replace(earlier, ended_at=at)
+        is_back = _is_same(name, new, earlier.before)
         if not seen(earlier.happened_at, at, earlier.in_text):
             # nobody confirmed it: what stood before it is what this one is measured from
-            begun = None
-            # not listed and never seen are the same
-            if (new or None) != (earlier.before or None) if name == LISTED else new != earlier.before:
-                begun = Transition(model_id, _renamed(what, earlier), name, earlier.before, new, at, in_text)
-            yield ended, begun
-        elif new == earlier.before and at - earlier.happened_at < FLAP:
+            if not is_back:
+                stood = earlier.before
+                yield ended, Transition(model_id, _named(what, stood), name, stood, new, at, in_text)
+            elif name == LISTED and earlier.before is None:
+                # never really there: should it come again, that is when it was added
+                yield ended, Transition(model_id, what, name, None, new, at, in_text, is_return=True)
+            else:
+                yield ended, None
+        elif is_back and at - earlier.happened_at < FLAP:
             begun = Transition(model_id, what, name, old, new, at, in_text, is_return=True)
             yield replace(ended, reverted_at=at), begun
         else:
-            yield ended, Transition(model_id, what, name, old, new, at, in_text)
+            was_never_there = earlier.is_return and earlier.before is None
+            stood = None if name == LISTED and was_never_there else old
+            yield ended, Transition(model_id, _named(what, stood), name, stood, new, at, in_text)
 
 
-def _renamed(what: News, earlier: Transition) -> News:
+def _is_same(name: str, value: Any, other: Any) -> bool:
+    """Whether two values of a field are the same; not listed and never seen are."""
+    return bool(value) == bool(other) if name == LISTED else bool(value == other)
+
+
+def _named(what: News, stood: Any) -> News:
     """A model that shows up, goes unconfirmed and comes again was added once, not returned."""
-    return "added" if earlier.what == "added" and what == "returned" else what
+    return "added" if what == "returned" and stood is None else what
 
 
 def _fields(before: Listing | None, after: Listing) -> Iterator[tuple[News, str, Any, Any]]:

@@ -29,7 +29,12 @@ _LEVEL = 3
 _SMALLEST_WINDOW = 21
 #: What served history is made of.
 IN_HISTORY = capture.c.state.in_(("applied", "accepted"))
-_IN_SCOPE = sa.select(capture.c.fetched_at, capture.c.digest).where(capture.c.scope == sa.bindparam("of")).limit(1)
+#: A list that was refused or held is like no other.
+_IN_SCOPE = (
+    sa.select(capture.c.fetched_at, capture.c.digest)
+    .where(capture.c.scope == sa.bindparam("of"), capture.c.state.in_(("applied", "accepted", "kept")))
+    .limit(1)
+)
 _BEFORE = _IN_SCOPE.where(capture.c.fetched_at <= sa.bindparam("at")).order_by(capture.c.fetched_at.desc())
 _AFTER = _IN_SCOPE.where(capture.c.fetched_at > sa.bindparam("at")).order_by(capture.c.fetched_at)
 _STORED = sa.select(body.c.id).where(body.c.digest == sa.bindparam("of"))
@@ -111,7 +116,7 @@ class Captures:
 
 
 def _next_to(connection: sa.Connection, scope: Scope, at: datetime) -> str | None:
-    """The digest of the capture of a scope that is next to an instant."""
+    """The digest of the good capture of a scope that is next to an instant."""
     before = connection.execute(_BEFORE, {"of": scope, "at": at}).first()
     if before is not None and before.fetched_at == at:
         return str(before.digest)
@@ -164,6 +169,8 @@ def compress(content: bytes, base: bytes | None) -> bytes:
     }
     if base is None:
         return zstd.compress(content, options=options)
+    # a base is longer than the tables of this level remember
+    options[zstd.CompressionParameter.enable_long_distance_matching] = 1
     return zstd.compress(content, options=options, zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
 
 
@@ -293,6 +300,11 @@ def set_state(connection: sa.Connection, before: str, after: str, *, capture_id:
     """Move captures from one state to another: one, or all."""
     change = capture.update().where(capture.c.state == before).values(state=after)
     connection.execute(change if capture_id is None else change.where(capture.c.id == capture_id))
+
+
+def hand_over(connection: sa.Connection, capture_id: int, run_id: int) -> None:
+    """Make a capture another run's."""
+    connection.execute(capture.update().where(capture.c.id == capture_id).values(run_id=run_id))
 
 
 def taken_before(connection: sa.Connection) -> set[tuple[datetime, str, str]]:

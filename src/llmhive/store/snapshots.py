@@ -1,7 +1,7 @@
 """Snapshots: named instants of belief, kept whole.
 
-A snapshot's content is every row of `model_catalog`, a line of JSON each, stored like a body: compressed against what
-was stored before it, and verified by its digest when it is read. So going back restores the rows to the last byte.
+A snapshot's content is every row of `model_catalog` as JSON, stored like a body: compressed against
+the one before, and verified by its digest when it is read. So going back restores the rows to the last byte.
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ class _Line(msgspec.Struct):
     flags: tuple[str, ...]
     held: dict[str, dict[str, Any]]
     pricing: msgspec.Raw
-    raw: msgspec.Raw | None
+    raw: msgspec.Raw  #: ``null`` for a bootstrap's facts
 
 
 _WRITE = msgspec.json.Encoder(order="sorted")
-_READ = msgspec.json.Decoder(_Line)
+_READ = msgspec.json.Decoder(list[_Line])
+_NO_RECORD = b"null"
 
 
 def check_name(name: str) -> str:
@@ -95,7 +96,7 @@ def take(connection: sa.Connection, name: str, *, at: datetime, note: str | None
     connection.execute(sa.select(catalog_state.c.id).with_for_update()).first()
     rows, state = catalog.rows(connection), catalog.state(connection)
     last = captures.last_applied(connection)
-    content = b"".join(_line(model_id, row) for model_id, row in sorted(rows.items()))
+    content = b"[" + b",\n".join(_line(model_id, row) for model_id, row in sorted(rows.items())) + b"]"
     taken = Snapshot(
         name,
         at,
@@ -107,8 +108,9 @@ def take(connection: sa.Connection, name: str, *, at: datetime, note: str | None
         state.decoder,
         note,
     )
-    # its rows hold the records of the newest body
-    captures.Captures().keep_body(connection, taken.digest, content, last.digest if last else None)
+    # most rows are as in the snapshot before; those of the first one hold the records of the newest body
+    earlier = connection.execute(sa.select(snapshot.c.digest).order_by(snapshot.c.taken_at.desc()).limit(1)).scalar()
+    captures.Captures().keep_body(connection, taken.digest, content, earlier or (last.digest if last else None))
     connection.execute(snapshot.insert(), {name: getattr(taken, name) for name in Snapshot.__slots__})
     return taken
 
@@ -126,9 +128,9 @@ def _line(model_id: str, row: Row) -> bytes:
         flags=row.record.flags,
         held={name: held.to_json() for name, held in row.held.items()},
         pricing=msgspec.Raw(row.pricing),
-        raw=msgspec.Raw(row.record.raw) if row.record.raw else None,
+        raw=msgspec.Raw(row.record.raw or _NO_RECORD),
     )
-    return _WRITE.encode(line) + b"\n"
+    return _WRITE.encode(line)
 
 
 def all_of(connection: sa.Connection) -> list[Snapshot]:
@@ -159,11 +161,11 @@ def _snapshot(row: Any) -> Snapshot:
 
 def read(connection: sa.Connection, taken: Snapshot) -> dict[str, Row]:
     """The rows that a snapshot keeps; raises `StoreError` where they are damaged."""
-    lines = [_READ.decode(line) for line in captures.read_body(connection, taken.digest).splitlines()]
+    lines = _READ.decode(captures.read_body(connection, taken.digest))
     versions = _versions(connection, {line.version for line in lines})
     return {
         line.id: Row(
-            record=Record(versions[line.version], b"" if line.raw is None else bytes(line.raw), line.flags),
+            record=Record(versions[line.version], _raw(line), line.flags),
             is_active=line.is_active,
             first_seen_at=line.first_seen_at,
             last_seen_at=line.last_seen_at,
@@ -175,6 +177,11 @@ def read(connection: sa.Connection, taken: Snapshot) -> dict[str, Row]:
         )
         for line in lines
     }
+
+
+def _raw(line: _Line) -> bytes:
+    raw = bytes(line.raw)
+    return b"" if raw == _NO_RECORD else raw
 
 
 def _versions(connection: sa.Connection, digests: Iterable[str]) -> Mapping[str, Version]:

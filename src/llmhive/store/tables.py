@@ -401,7 +401,7 @@ snapshot = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("taken_at", Instant, nullable=False, comment="the instant of belief it names"),
     sa.Column("digest", sa.String(64), sa.ForeignKey("body.digest"), nullable=False, index=True,
-              comment="of its content: the rows of model_catalog, a line of JSON each"),
+              comment="of its content: the rows of model_catalog as JSON"),
     sa.Column("models", sa.Integer, nullable=False, comment="active ones"),
     sa.Column("catalog_version", sa.BigInteger, nullable=False),
     sa.Column("source", sa.String, comment="openrouter or bootstrap"),

@@ -178,8 +178,9 @@ def group(plan: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
                 fields.setdefault((topic, change["id"]), []).append(told(change))
     for model_id, changes in prices.items():
         groups[_direction(changes)].append(f"{model_id}  {', '.join(map(told, in_order(changes)))}")
-    # real changes before those of a digit nobody sees
-    groups["repriced"].sort(key=lambda line: _UNSEEN in line)
+    for name in ("dearer", "cheaper", "repriced"):
+        # real changes before those of a digit nobody sees
+        groups[name].sort(key=lambda line: _UNSEEN in line)
     for (topic, model_id), lines in fields.items():
         groups[topic].append(f"{model_id}  {', '.join(lines)}")
     return groups

@@ -55,7 +55,9 @@ def _waiting(connection: Any, run_id: int) -> _Waiting:
             raise Conflict(
                 f"What run {run_id} held waits no more: a newer answer has taken its place. `llmhive runs` shows it."
             )
-        rules = frozenset(found["rule"] for found in verdicts if found["model_id"] is None)
+        # what was accepted before stays accepted
+        waived = (found for found in held.verdicts or () if found["outcome"] in {"held", "accepted"})
+        rules = frozenset(found["rule"] for found in waived if found["model_id"] is None)
         return _Waiting(filed[0], Waiver(rules, all_values=True), state.decoder)
     values = frozenset((found["model_id"], found["field"]) for found in verdicts if found["model_id"] is not None)
     if not values:

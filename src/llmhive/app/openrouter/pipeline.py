@@ -150,7 +150,7 @@ class Pipeline:
             raise StoreError("Another version of LLMHive read this history. Run `llmhive rederive` first.")
         now = known_at()
         if judgement.is_held:
-            return self._hold(capture, None if filed_as else content, plan, judgement, run_id, now, ends_run, note)
+            return self._hold(capture, content, plan, judgement, run_id, now, ends_run, note, filed_as)
         is_pinned = self._state.pinned is not None
         state = self._state
         if not is_pinned:
@@ -217,20 +217,23 @@ class Pipeline:
     def _hold(
         self,
         capture: Capture,
-        content: bytes | None,
+        content: bytes,
         plan: Plan,
         judgement: Judgement,
         run_id: int,
         now: datetime,
         ends_run: bool,
         note: str | None,
+        filed_as: int | None,
     ) -> Taken:
-        """Keep a body that waits; `content` None: it waits already."""
+        """Keep a body that waits; one that waited already waits for this run's verdicts from now on."""
         with self._transaction() as connection:
             runs.fence(connection, run_id)
-            if content is not None:
+            if filed_as is None:
                 captures.supersede_held(connection, capture.scope)
                 self._bodies.keep(connection, capture, content, run_id, "held")
+            else:
+                captures.hand_over(connection, filed_as, run_id)
             runs.keep_verdicts(connection, run_id, judgement.verdicts)
             if ends_run:
                 row = _row(plan, judgement, self._state.catalog_version, note)
