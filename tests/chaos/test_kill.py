@@ -26,7 +26,7 @@ POINTS = [
     ("kill-after", "llmhive.store.runs:fence", False),
     ("kill-after", "llmhive.store.captures:Captures.keep_body", False),
     ("kill-after", "llmhive.store.captures:Captures.keep", False),
-    ("kill-after", "llmhive.store.history:_record_prices", False),
+    ("kill-after", "llmhive.store.prices:record", False),
     ("kill-after", "llmhive.store.history:record", False),
     ("kill-after", "llmhive.store.catalog:_believe", False),
     ("kill-after", "llmhive.store.catalog:apply", False),

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from llmhive.catalog.model import Model, Version
 from llmhive.errors import SchemaOutdated, SettingsError
 from llmhive.store import database as module
-from llmhive.store import history
+from llmhive.store import versions
 from llmhive.store.database import Database, Schema, connect
 from llmhive.store.tables import CHANGE, MODEL_VERSION, WHERE, description, metadata, version
 from tests.support import ROOT, execute
@@ -117,10 +117,10 @@ def test_descriptions_are_taken_apart_and_read_as_before(empty_database: Databas
             connection.execute(sa.text("INSERT INTO version (digest, document) VALUES (:digest, :document)"), values)
         _upgrade(connection, script, "0002")
     with empty_database.read() as connection:
-        chosen = sa.select(*history.DOCUMENT).select_from(version).outerjoin(
+        chosen = sa.select(*versions.DOCUMENT).select_from(version).outerjoin(
             description, description.c.digest == version.c.description
         )  # fmt: skip
-        found = {it.model.id: it for it in history.versions_of(connection.execute(chosen))}
+        found = {it.model.id: it for it in versions.read(connection.execute(chosen))}
         assert connection.execute(sa.select(sa.func.count()).select_from(description)).scalar_one() == 1
     for wanted in (model, bare):
         assert found[wanted.id].model == wanted

@@ -23,7 +23,7 @@ from llmhive.catalog.query import Query
 from llmhive.catalog.run import Run
 from llmhive.catalog.timeline import Listing
 from llmhive.errors import NotFound, UsageError
-from llmhive.store import browse, captures, catalog, history, runs, snapshots
+from llmhive.store import browse, captures, catalog, changes, history, prices, runs, snapshots
 from llmhive.store.database import Database, connect
 
 _COLUMNS = (
@@ -144,7 +144,7 @@ class Catalog:
             if model_id is None:
                 raise NotFound(_why_missing(name, browse.ids(connection)))
             timeline = history.timeline_of(connection, model_id)
-            prices = history.prices_of(connection, model_id)
+            rates = prices.of(connection, model_id)
             first = history.first_capture(connection)
         if not timeline:
             raise NotFound(
@@ -157,7 +157,7 @@ class Catalog:
             "is_listed": timeline[-1][1].is_listed,
             "history_begins": None if first is None else instant(first),
             "entries": _entries(timeline, first),
-            "prices": prices,
+            "prices": rates,
         }
 
     def diff(self, before: datetime | str, after: datetime | str | None = None) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class Catalog:
         if not self._database.require_schema():
             return []
         with self._database.read() as connection:
-            return history.changes(connection, since, until)
+            return changes.between(connection, since, until)
 
     def snapshots(self) -> list[dict[str, Any]]:
         """The snapshots, the newest first; ``is_pinned`` tells the one that is believed whatever OpenRouter says."""

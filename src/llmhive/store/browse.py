@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from llmhive.catalog.model import Model
 from llmhive.catalog.pricing import plain
-from llmhive.store import catalog, history
+from llmhive.store import catalog, history, prices, versions
 from llmhive.store.tables import description, model_catalog, served_version, version
 
 _c = model_catalog.c
@@ -29,7 +29,7 @@ def rows_as_of(connection: sa.Connection, at: datetime, *, active: bool | None =
 
     `held` names the prices that the gate held then and nobody confirmed: they are shown as they were served.
     """
-    first, held = history.first_listed(connection), history.held_at(connection, at)
+    first, held = history.first_listed(connection), prices.held_at(connection, at)
     seen = history.covered(connection, at)
     found = []
     for model_id, since in history.as_of(connection, at, listed=active).items():
@@ -95,7 +95,7 @@ def _rate(model: Model, unit: str, at: datetime) -> str | None:
 def model(connection: sa.Connection, model_id: str) -> dict[str, Any] | None:
     """One row with its record as served and its document, active or not."""
     chosen = sa.select(model_catalog, version.c.document, description.c.text).select_from(model_catalog)
-    joined = history.with_documents(chosen, _c.version)
+    joined = versions.with_documents(chosen, _c.version)
     row = connection.execute(joined.where(_c.id == model_id)).mappings().first()
     return None if row is None else dict(row)
 
@@ -126,6 +126,6 @@ def ids(connection: sa.Connection) -> list[tuple[str, bool]]:
 
 def active_models(connection: sa.Connection) -> list[Model]:
     """The active models as values, by id."""
-    chosen = sa.select(*history.DOCUMENT).select_from(model_catalog)
-    joined = history.with_documents(chosen, _c.version).where(_c.is_active).order_by(_c.id)
-    return [it.model for it in history.versions_of(connection.execute(joined))]
+    chosen = sa.select(*versions.DOCUMENT).select_from(model_catalog)
+    joined = versions.with_documents(chosen, _c.version).where(_c.is_active).order_by(_c.id)
+    return [it.model for it in versions.read(connection.execute(joined))]

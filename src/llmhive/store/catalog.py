@@ -20,8 +20,8 @@ from llmhive.catalog.feed import Record
 from llmhive.catalog.hold import PRICING, Held
 from llmhive.catalog.model import Model, Version, pricing_document
 from llmhive.catalog.pricing import per_million, plain
-from llmhive.store import history
-from llmhive.store.tables import catalog_state, model_belief, model_catalog
+from llmhive.store import versions
+from llmhive.store.tables import catalog_state, holds_at, model_belief, model_catalog
 
 _WRITE_STATE = catalog_state.update().where(catalog_state.c.id == 1)
 _END_BELIEF = (
@@ -114,9 +114,9 @@ def load(connection: sa.Connection, *, decoder: int, cache: dict[str, Version] |
     believed = Believed()
     same_decoder = state(connection).decoder == decoder
     c = model_catalog.c
-    chosen = sa.select(c.id, c.is_active, c.raw, c.flags, c.held, *history.DOCUMENT).select_from(model_catalog)
-    rows = connection.execute(history.with_documents(chosen, c.version)).all()
-    for row, content in zip(rows, history.versions_of(rows, cache), strict=True):
+    chosen = sa.select(c.id, c.is_active, c.raw, c.flags, c.held, *versions.DOCUMENT).select_from(model_catalog)
+    rows = connection.execute(versions.with_documents(chosen, c.version)).all()
+    for row, content in zip(rows, versions.read(rows, cache), strict=True):
         raw = None if row.raw is None else row.raw.encode()
         believed.by_id[row.id] = Belief(content, row.is_active, raw, _held(row.held))
         # a record whose values are held says something else than what is believed
@@ -128,14 +128,14 @@ def load(connection: sa.Connection, *, decoder: int, cache: dict[str, Version] |
 def known_at(connection: sa.Connection, at: datetime, *, active: bool | None = None) -> dict[str, Belief]:
     """What we stood by at an instant, by id; without the records."""
     c = model_belief.c
-    chosen = sa.select(c.model_id, c.is_active, c.held, *history.DOCUMENT).select_from(model_belief)
-    condition = sa.and_(c.known_from <= at, sa.or_(c.known_to.is_(None), c.known_to > at))
+    chosen = sa.select(c.model_id, c.is_active, c.held, *versions.DOCUMENT).select_from(model_belief)
+    condition = holds_at(c.known_from, c.known_to, at)
     if active is not None:
         condition = sa.and_(condition, c.is_active.is_(active))
-    rows = connection.execute(history.with_documents(chosen, c.version).where(condition)).all()
+    rows = connection.execute(versions.with_documents(chosen, c.version).where(condition)).all()
     return {
         row.model_id: Belief(content, row.is_active, None, _held(row.held))
-        for row, content in zip(rows, history.versions_of(rows), strict=True)
+        for row, content in zip(rows, versions.read(rows), strict=True)
     }
 
 
@@ -201,9 +201,9 @@ def rows(connection: sa.Connection) -> dict[str, Row]:
     c = model_catalog.c
     chosen = sa.select(
         c.id, c.is_active, c.raw, c.flags, c.held, c.pricing, c.prompt_price, c.completion_price, c.first_seen_at,
-        c.last_seen_at, c.deactivated_at, *history.DOCUMENT,
+        c.last_seen_at, c.deactivated_at, *versions.DOCUMENT,
     ).select_from(model_catalog)  # fmt: skip
-    found = connection.execute(history.with_documents(chosen, c.version).order_by(c.id)).all()
+    found = connection.execute(versions.with_documents(chosen, c.version).order_by(c.id)).all()
     return {
         row.id: Row(
             record=Record(content, b"" if row.raw is None else row.raw.encode(), tuple(row.flags)),
@@ -216,7 +216,7 @@ def rows(connection: sa.Connection) -> dict[str, Row]:
             pricing=row.pricing.encode(),
             held=_held(row.held),
         )
-        for row, content in zip(found, history.versions_of(found), strict=True)
+        for row, content in zip(found, versions.read(found), strict=True)
     }
 
 
@@ -235,7 +235,7 @@ def restore(
     """Put rows into `model_catalog` as they are; only those that differ are written. Returns what is believed then."""
     before = rows(connection)
     changed = {model_id: row for model_id, row in wanted.items() if before.get(model_id) != row}
-    history.keep_versions(connection, (row.record.version for row in changed.values()))
+    versions.keep(connection, (row.record.version for row in changed.values()))
     _believe(
         connection,
         {model_id: row.belief for model_id, row in before.items()},

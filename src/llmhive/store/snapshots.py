@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,11 +18,11 @@ import sqlalchemy as sa
 
 from llmhive.catalog.feed import Record
 from llmhive.catalog.hold import Held
-from llmhive.catalog.model import Version, instant
+from llmhive.catalog.model import instant
 from llmhive.errors import Conflict, NotFound, UsageError
-from llmhive.store import captures, catalog, history
+from llmhive.store import captures, catalog, versions
 from llmhive.store.catalog import Row, State
-from llmhive.store.tables import catalog_state, description, snapshot, version
+from llmhive.store.tables import catalog_state, snapshot
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
@@ -162,10 +161,10 @@ def _snapshot(row: Any) -> Snapshot:
 def read(connection: sa.Connection, taken: Snapshot) -> dict[str, Row]:
     """The rows that a snapshot keeps; raises `StoreError` where they are damaged."""
     lines = _READ.decode(captures.read_body(connection, taken.digest))
-    versions = _versions(connection, {line.version for line in lines})
+    found = versions.by_digest(connection, (line.version for line in lines))
     return {
         line.id: Row(
-            record=Record(versions[line.version], _raw(line), line.flags),
+            record=Record(found[line.version], _raw(line), line.flags),
             is_active=line.is_active,
             first_seen_at=line.first_seen_at,
             last_seen_at=line.last_seen_at,
@@ -182,17 +181,6 @@ def read(connection: sa.Connection, taken: Snapshot) -> dict[str, Row]:
 def _raw(line: _Line) -> bytes:
     raw = bytes(line.raw)
     return b"" if raw == _NO_RECORD else raw
-
-
-def _versions(connection: sa.Connection, digests: Iterable[str]) -> Mapping[str, Version]:
-    wanted = sorted(digests)
-    found: dict[str, Version] = {}
-    for position in range(0, len(wanted), 500):
-        chosen = sa.select(*history.DOCUMENT).select_from(version)
-        joined = chosen.outerjoin(description, description.c.digest == version.c.description)
-        some = joined.where(version.c.digest.in_(wanted[position : position + 500]))
-        history.versions_of(connection.execute(some), found)
-    return found
 
 
 def state_of(taken: Snapshot, now: State) -> State:

@@ -412,6 +412,11 @@ snapshot = sa.Table(
 )  # fmt: skip
 
 
+def holds_at(begin: Any, end: Any, at: datetime) -> sa.ColumnElement[bool]:
+    """Whether an instant lies in a half-open interval whose end may be open."""
+    return sa.and_(begin <= at, sa.or_(end.is_(None), end > at))
+
+
 def database_clock(dialect: str, now: datetime) -> Any:
     """The present for heartbeats: the server's clock on PostgreSQL, which all replicas share; ours on SQLite."""
     return sa.func.clock_timestamp() if dialect == "postgresql" else sa.literal(now, Instant)

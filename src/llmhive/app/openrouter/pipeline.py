@@ -19,7 +19,7 @@ from llmhive.catalog.model import Model, Version
 from llmhive.catalog.run import Status
 from llmhive.catalog.timeline import Listing
 from llmhive.errors import StoreError
-from llmhive.store import captures, catalog, history, runs
+from llmhive.store import captures, catalog, history, prices, runs, versions
 from llmhive.store.captures import Capture
 from llmhive.store.database import Database, Schema
 
@@ -173,7 +173,7 @@ class Pipeline:
             if capture.scope in self._waiting:
                 captures.supersede_held(connection, capture.scope)
             # what is served is not always what is believed: values may be held, belief pinned or moved
-            history.keep_versions(connection, (*plan.news, *self._unknown(judged.feed)))
+            versions.keep(connection, (*plan.news, *self._unknown(judged.feed)))
             listings = history.record(connection, self._served, judged.feed, capture.fetched_at)
             beliefs: dict[str, Belief] = {}
             if not is_pinned:
@@ -186,7 +186,7 @@ class Pipeline:
                     known_at=now,
                     last_seen_at=self._last_seen_at,
                 )
-                history.mark_held(connection, self._marks(plan, judgement))
+                prices.mark_held(connection, self._marks(plan, judgement))
             if state != self._state:
                 catalog.write_state(connection, state)
             runs.keep_verdicts(connection, run_id, judgement.verdicts)
@@ -367,7 +367,7 @@ def apply_bootstrap(connection: Any, *, run_id: int, now: datetime) -> tuple[int
     """
     feed, as_of = bootstrap.load()
     plan = diff({}, feed)
-    history.keep_versions(connection, plan.news)
+    versions.keep(connection, plan.news)
     catalog.apply(
         connection, plan, catalog.Believed(), run_id=run_id, at=as_of, known_at=now, last_seen_at=lambda _: None,
         is_bootstrap=True,

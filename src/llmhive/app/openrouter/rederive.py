@@ -59,7 +59,6 @@ def _rederive(runner: Runner, run_id: int, decode: Decoder) -> Run | None:
             "completed" if difference.versions else "unchanged",
             now=runner.now(),
             models_seen=catalog.count_active(connection),
-            changed=difference.models,
             notes=difference.lines(),
             catalog_version=state.catalog_version,
         )
