@@ -18,6 +18,7 @@ from llmhive.app.library import Catalog
 from llmhive.app.openrouter import rollback as back
 from llmhive.app.openrouter.accept import accept
 from llmhive.app.openrouter.backfill import backfill
+from llmhive.app.openrouter.rederive import rederive
 from llmhive.app.settings import read
 from llmhive.catalog.gate import Limits
 from llmhive.catalog.query import Query
@@ -339,6 +340,26 @@ def test_the_first_sync_after_a_rollback_holds_no_value(world: World) -> None:
     assert world.price() == "0.00000001"
 
 
+def test_what_is_believed_after_a_rollback_is_no_longer_marked_as_held(world: World) -> None:
+    world.sync(0, listing(priced("0.000001")))
+    world.snapshot(1, "dear")
+    world.sync(6, listing(priced("0")))
+    assert rows(world.url, "SELECT unit FROM model_price WHERE is_held") == [{"unit": "prompt"}]
+    world.snapshot(7, "held")
+    world.rollback(8, "dear")
+    caught_up = world.sync(12)
+    assert world.verdicts(caught_up) == [("price_fall", "flagged", "acme/one", "pricing.prompt")]
+    assert world.price() == "0"
+    assert rows(world.url, "SELECT unit FROM model_price WHERE is_held") == []
+    # the same after a snapshot in which it was held
+    world.rollback(13, "held")
+    assert world.held()
+    world.sync(18)
+    assert (world.price(), world.held()) == ("0", {})
+    rederive(runner_at(world.database, world.at(19)), trigger="test")
+    assert rows(world.url, "SELECT unit FROM model_price WHERE is_held") == []
+
+
 def test_a_held_answer_after_a_rollback_leaves_the_snapshot_believed(world: World) -> None:
     world.sync(0, listing(priced("0.000001")))
     world.snapshot(1, "good")
@@ -388,6 +409,28 @@ def test_pin_sync_unpin(world: World) -> None:
     assert (caught_up.status, caught_up.repriced, caught_up.added) == ("completed", 1, 1)
     assert world.price() == "0.0000014"
     assert world.sync(30).status == "unchanged"
+
+
+def test_what_came_and_went_while_pinned_is_known_afterwards(world: World) -> None:
+    world.sync(0, listing(priced("0.000001")))
+    world.snapshot(1, "here")
+    world.rollback(2, "here", pin=True)
+    world.sync(6, listing(priced("0.000001"), model("acme/brief")))
+    world.sync(12, listing(priced("0.000001")))
+    world.backfill(13, {-48: listing(priced("0.000001"), model("acme/older"))})
+    assert world.active(known_at=world.at(13)) == {"acme/one"}
+    world.unpin()
+    world.sync(18)
+    with world.open() as opened:
+        for model_id, first, last, gone in (
+            ("acme/brief", "2026-06-01T06:00:00Z", "2026-06-01T06:00:00Z", "2026-06-01T12:00:00Z"),
+            ("acme/older", "2026-05-30T00:00:00Z", "2026-05-30T00:00:00Z", "2026-06-01T00:00:00Z"),
+        ):
+            found = opened.model(model_id)
+            assert (found["is_active"], found["source"]) == (False, "openrouter")
+            assert (found["first_seen_at"], found["last_seen_at"], found["deactivated_at"]) == (first, last, gone)
+    assert world.active() == {"acme/one"}
+    assert world.sync(24, listing(priced("0.000001"), model("acme/brief"))).reactivated == 1
 
 
 def test_pinned_to_another_snapshot(world: World) -> None:
@@ -455,6 +498,18 @@ def test_captures_newer_than_the_last_sync_are_believed(world: World) -> None:
     assert world.price(known_at=world.at(30)) == "0.000002"
     with pytest.raises(Conflict):
         world.accept(31, held)
+
+
+def test_a_newer_capture_believes_what_was_held(world: World) -> None:
+    world.sync(0, listing(priced("0.000001")))
+    world.sync(6, listing(priced("0")))
+    assert world.held()
+    run = world.backfill(30, {24: listing(priced("0"))})
+    assert world.verdicts(run) == [("price_fall", "flagged", "acme/one", "pricing.prompt")]
+    assert (world.price(), world.held()) == ("0", {})
+    assert rows(world.url, "SELECT unit FROM model_price WHERE is_held") == []
+    rederive(runner_at(world.database, world.at(31)), trigger="test")
+    assert rows(world.url, "SELECT unit FROM model_price WHERE is_held") == []
 
 
 def test_a_held_answer_newer_than_every_backfilled_one_still_waits(world: World) -> None:
@@ -637,6 +692,27 @@ def test_a_flap_is_history_and_no_news(world: World) -> None:
         assert len(opened.history("acme/one")["entries"]) == 7
 
 
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ("ABBABBBB", [("A", "B", False)]), ("ABBAABBBB", [("A", "B", False)]), ("ABBABAAA", [("A", "B", True)]),
+        ("ABBACC", [("A", "B", False), ("B", "C", False)]), ("ABABABAA", []), ("ABBBBBBBBBBBBBBAA", [
+            ("A", "B", False), ("B", "A", False)]),
+    ],
+)  # fmt: skip
+def test_what_a_flap_leaves_is_told_once(world: World, shown: str, told: list[tuple[str, str, bool]]) -> None:
+    rate = {"A": "0.000001", "B": "0.0000012", "C": "0.0000014"}
+    for position, letter in enumerate(shown):
+        world.sync(2 * position, listing(priced(rate[letter])))
+    live = news(world.url)
+    with world.open() as opened:
+        found = list(reversed(opened.changes(START)))
+    name = {value: letter for letter, value in rate.items()}
+    assert [(name[it["before"]], name[it["after"]], it["reverted_at"] is not None) for it in found] == told
+    rederive(runner_at(world.database, world.at(99)), trigger="test")
+    assert news(world.url) == live
+
+
 def test_the_same_news_whether_it_came_live_or_by_backfill(world: World) -> None:
     bodies = {
         -96: listing(priced("0.000001")), -90: listing(priced("0.000001"), model("acme/new")),
@@ -656,5 +732,7 @@ def test_the_same_news_whether_it_came_live_or_by_backfill(world: World) -> None
 def news(url: str) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in row.items() if name != "id"}
-        for row in rows(url, "SELECT model_id, what, field, happened_at FROM change ORDER BY happened_at, field")
+        for row in rows(
+            url, "SELECT model_id, what, field, happened_at, reverted_at FROM change ORDER BY happened_at, field"
+        )
     ]

@@ -165,6 +165,7 @@ _small_models = st.builds(
     id=st.sampled_from(POOL),
     name=st.sampled_from([None, "One", "Two"]),
     output_modalities=st.sampled_from([(), ("text",), ("image",), ("image", "text")]),
+    context_length=st.sampled_from([None, 5]),
     pricing=st.sampled_from([Pricing(), Pricing((("prompt", Decimal(1)),)), Pricing((("prompt", Decimal(2)),))]),
 )
 _unreadable = st.builds(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmhive.catalog.diff import Baseline, Belief, Change, Plan, compare, diff
+from llmhive.catalog.diff import Baseline, Belief, Change, Plan, between, compare, diff, withhold
 from llmhive.catalog.feed import Feed, Record, Scope, Unreadable, covers, missing
+from llmhive.catalog.hold import Held, value_of, withheld
 from llmhive.catalog.model import Model, Reasoning, Version
 from llmhive.catalog.pricing import ConditionValue, Override, Pricing
 from tests.catalog import strategies as our
 
 laws = our.laws
 Believed = dict[str, Belief]
+Holds = dict[str, dict[str, Held]]
 
 
 def carry_out(plan: Plan, believed: Believed) -> Believed:
@@ -29,7 +31,8 @@ def carry_out(plan: Plan, believed: Believed) -> Believed:
         assert record.id not in after
         after[record.id] = Belief(record.version, is_active=True, raw=record.raw)
     for record in plan.altered:
-        after[record.id] = replace(after[record.id], version=record.version, raw=record.raw)
+        held = dict(plan.held.get(record.id, {}))
+        after[record.id] = replace(after[record.id], version=record.version, raw=record.raw, held=held)
     for record in plan.reactivated:
         after[record.id] = replace(after[record.id], is_active=True)
     for record in plan.refreshed:
@@ -159,14 +162,6 @@ def test_the_order_of_records_does_not_matter(believed: Believed, feed: Feed, di
 
 
 @laws
-@given(beliefs, our.feeds())
-def test_active_before_is_what_the_scope_covers(believed: Believed, feed: Feed) -> None:
-    active = [belief.version.model for belief in believed.values() if belief.is_active]
-    seen = [model for model in active if feed.scope == "all" or model.output_modalities != ("image",)]
-    assert diff(believed, feed).active_before == len(seen)
-
-
-@laws
 @given(our.models, our.models, st.sets(st.sampled_from(["name", "pricing", "reasoning", "input_modalities"])))
 def test_two_models_differ_exactly_where_a_line_says_so(model: Model, other: Model, taken: set[str]) -> None:
     mixed = replace(model, **{name: getattr(other, name) for name in taken})
@@ -213,7 +208,7 @@ def test_a_model_that_is_gone() -> None:
         Change("a/three", "deactivated", "is_active", True, False),
         Change("a/two", "deactivated", "is_active", True, False),
     )
-    assert (plan.unchanged, plan.active_before, plan.is_empty) == (1, 3, False)
+    assert (plan.unchanged, plan.is_empty) == (1, False)
 
 
 def test_what_is_gone_goes_once() -> None:
@@ -224,7 +219,7 @@ def test_a_model_that_is_back_as_it_was() -> None:
     plan = diff(after(listed(ONE), listed()), listed(ONE))
     assert plan.changes == (Change("a/one", "reactivated", "is_active", False, True),)
     assert ([r.id for r in plan.reactivated], plan.altered, plan.news) == (["a/one"], (), ())
-    assert (plan.unchanged, plan.active_before) == (0, 0)
+    assert plan.unchanged == 0
 
 
 def test_a_model_that_is_back_and_other() -> None:
@@ -295,7 +290,6 @@ def test_what_a_text_feed_covers(model: Model, is_covered: bool) -> None:
 def test_what_a_text_feed_does_not_list_may_still_be_there() -> None:
     plan = diff(after(listed(ONE, BOTH, OLD, IMAGE)), listed(scope="text"))
     assert plan.deactivated == ("a/both", "a/old", "a/one")
-    assert plan.active_before == 3
 
 
 @laws
@@ -364,6 +358,231 @@ def test_known_facts_are_compared_all_the_same(model: Model, other: Model) -> No
         assert change.before in (None, [], {})
 
 
+# --- held values: the old one stays believed
+
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+HELD_FIELDS = ("context_length", "pricing.prompt", "pricing")
+
+
+@st.composite
+def withholdings(draw: st.DrawFn) -> tuple[Believed, Feed, Holds]:
+    """What is believed, what is served, and some values of known models that are held back."""
+    believed, feed = draw(beliefs), draw(our.feeds())
+    held: Holds = {}
+    for record in feed.records:
+        if record.id in believed and draw(st.booleans()):
+            fields = draw(st.lists(st.sampled_from(HELD_FIELDS), min_size=1, unique=True))
+            held[record.id] = {name: Held(value_of(record.model, name), AT, "a test") for name in fields}
+    return believed, feed, held
+
+
+@laws
+@given(withholdings())
+def test_a_plan_with_holds_leads_to_the_old_values_and_the_holds(case: tuple[Believed, Feed, Holds]) -> None:
+    believed, feed, held = case
+    plan = withhold(diff(believed, feed), believed, held)
+    then = carry_out(plan, believed)
+    plainly = carry_out(diff(believed, feed), believed)
+    assert then.keys() == plainly.keys()
+    for model_id, belief in then.items():
+        if model_id not in held:
+            assert belief == plainly[model_id]
+            continue
+        mixed = withheld(believed[model_id].version.model, plainly[model_id].version.model, held[model_id])
+        assert belief == replace(plainly[model_id], version=Version(mixed), held=held[model_id])
+
+
+@laws
+@given(withholdings())
+def test_the_same_answer_with_the_same_holds_changes_nothing(case: tuple[Believed, Feed, Holds]) -> None:
+    believed, feed, held = case
+    then = carry_out(withhold(diff(believed, feed), believed, held), believed)
+    second = withhold(diff(then, feed), then, held)
+    assert second.is_empty
+    assert (second.changes, second.news) == ((), ())
+
+
+@laws
+@given(withholdings())
+def test_letting_go_of_what_is_held_leads_to_what_is_served(case: tuple[Believed, Feed, Holds]) -> None:
+    believed, feed, held = case
+    then = carry_out(withhold(diff(believed, feed), believed, held), believed)
+    assert carry_out(diff(then, feed), then) == carry_out(diff(believed, feed), believed)
+
+
+@laws
+@given(withholdings())
+def test_only_what_is_newly_held_is_a_line_of_the_plan(case: tuple[Believed, Feed, Holds]) -> None:
+    believed, feed, held = case
+    plan = withhold(diff(believed, feed), believed, held)
+    lines = [change for change in plan.changes if change.what == "held"]
+    wanted = {(model_id, name): value for model_id, fields in held.items() for name, value in fields.items()}
+    assert {(change.id, change.field) for change in lines} == wanted.keys()
+    assert plan.count("held") == len(held)
+    for change in lines:
+        assert change.before == value_of(believed[change.id].version.model, change.field or "")
+        assert change.after == wanted[change.id, change.field or ""].served
+    # what is held is not also told as a change
+    told = {(change.id, change.field) for change in plan.changes if change.what in {"changed", "repriced"}}
+    assert not told & wanted.keys()
+
+
+DEAR = replace(ONE, context_length=1000, pricing=Pricing.of({"prompt": Decimal(10), "completion": Decimal(20)}))
+CHEAP = replace(DEAR, context_length=0, pricing=Pricing.of({"prompt": Decimal(0), "completion": Decimal(21)}))
+
+
+def holding(model: Model, held: dict[str, Held] | None = None, raw: bytes = b"{}") -> Believed:
+    return {model.id: Belief(Version(model), is_active=True, raw=raw, held=held or {})}
+
+
+PROMPT = {"pricing.prompt": Held("0", AT, "price_fall")}
+
+
+def test_nothing_held_nothing_withheld() -> None:
+    plan = diff(after(listed(ONE)), listed(replace(ONE, name="Won")))
+    assert withhold(plan, after(listed(ONE)), {}) is plan
+    assert plan.held == {}
+
+
+def test_a_held_value_is_a_line_and_the_rest_is_changed() -> None:
+    believed = holding(DEAR)
+    plan = withhold(diff(believed, listed(CHEAP)), believed, {"a/one": PROMPT})
+    assert plan.changes == (
+        Change("a/one", "changed", "context_length", 1000, 0),
+        Change("a/one", "repriced", "pricing.completion", "20", "21"),
+        Change("a/one", "held", "pricing.prompt", "10", "0"),
+    )
+    (record,) = plan.altered
+    assert record.model == replace(CHEAP, pricing=Pricing.of({"prompt": Decimal(10), "completion": Decimal(21)}))
+    assert record.raw == listed(CHEAP).records[0].raw
+    assert plan.held == {"a/one": PROMPT}
+    assert (plan.news, plan.unchanged, plan.count("held")) == ((record.version,), 0, 1)
+
+
+def test_what_only_is_held_counts_as_held_and_not_as_unchanged() -> None:
+    believed = holding(DEAR)
+    served = replace(DEAR, pricing=CHEAP.pricing)
+    held = {"pricing": Held(value_of(served, "pricing"), AT, "price_fall")}
+    plan = withhold(diff(believed, listed(served)), believed, {"a/one": held})
+    assert [(change.what, change.field) for change in plan.changes] == [("held", "pricing")]
+    assert plan.changes[0].before == {"prompt": "10", "completion": "20"}
+    assert plan.changes[0].after == {"prompt": "0", "completion": "21"}
+    assert ([record.id for record in plan.altered], plan.unchanged) == (["a/one"], 0)
+
+
+def test_what_is_held_already_is_not_told_again() -> None:
+    served = replace(DEAR, pricing=Pricing.of({"prompt": Decimal(0), "completion": Decimal(20)}))
+    believed = holding(DEAR, PROMPT)
+    plan = withhold(diff(believed, listed(served)), believed, {"a/one": PROMPT})
+    assert (plan.changes, plan.is_empty, plan.unchanged) == ((), True, 1)
+
+
+def test_what_is_held_since_another_time_is_kept_and_not_told() -> None:
+    served = replace(DEAR, pricing=Pricing.of({"prompt": Decimal(0), "completion": Decimal(20)}))
+    believed = holding(DEAR, {"pricing.prompt": Held("0", AT - timedelta(days=1), "price_fall")})
+    plan = withhold(diff(believed, listed(served)), believed, {"a/one": PROMPT})
+    assert (plan.changes, [record.id for record in plan.altered]) == ((), ["a/one"])
+
+
+def test_another_held_value_is_told_anew() -> None:
+    served = replace(DEAR, pricing=Pricing.of({"prompt": Decimal(0), "completion": Decimal(20)}))
+    believed = holding(DEAR, {"pricing.prompt": Held("0.5", AT, "price_fall")})
+    plan = withhold(diff(believed, listed(served)), believed, {"a/one": PROMPT})
+    assert plan.changes == (Change("a/one", "held", "pricing.prompt", "10", "0"),)
+
+
+def test_a_value_that_is_back_is_no_longer_held_and_no_news() -> None:
+    believed = holding(DEAR, PROMPT)
+    plan = diff(believed, listed(DEAR))
+    assert (plan.changes, plan.refreshed, [record.id for record in plan.altered]) == ((), (), ["a/one"])
+    assert carry_out(plan, believed) == holding(DEAR)
+
+
+def test_other_bytes_with_the_same_holds_are_renewed() -> None:
+    served = replace(DEAR, pricing=Pricing.of({"prompt": Decimal(0), "completion": Decimal(20)}))
+    believed = holding(DEAR, PROMPT, raw=b"old")
+    plan = withhold(diff(believed, listed(served)), believed, {"a/one": PROMPT})
+    assert ([record.raw for record in plan.refreshed], plan.altered, plan.changes) == ([b"{}"], (), ())
+
+
+def test_withholding_keeps_why_the_plan_is_no_news_and_who_is_gone() -> None:
+    believed = {**holding(DEAR), **after(listed(Model("a/two")))}
+    plan = diff(believed, listed(CHEAP), baseline="first look")
+    left = withhold(plan, believed, {"a/one": PROMPT})
+    assert (left.baseline, left.deactivated) == ("first look", ("a/two",))
+    assert left.feed == replace(plan.feed, records=left.altered)
+
+
+def test_a_model_that_is_back_keeps_its_old_value_while_the_new_one_is_held() -> None:
+    believed = {"a/one": replace(holding(DEAR)["a/one"], is_active=False)}
+    plan = withhold(diff(believed, listed(CHEAP)), believed, {"a/one": PROMPT})
+    assert [change.what for change in plan.changes] == ["reactivated", "changed", "repriced", "held"]
+    assert [record.model.pricing.rate("prompt") for record in plan.reactivated] == [Decimal(10)]
+
+
+# --- two states of the catalog
+
+
+@laws
+@given(beliefs, our.feeds())
+def test_what_a_plan_tells_is_what_differs_between_before_and_after(believed: Believed, feed: Feed) -> None:
+    plan = diff(believed, feed)
+    found = between(believed, carry_out(plan, believed))
+    assert sorted(found, key=repr) == sorted(plan.changes, key=repr)
+    assert [change.id for change in found] == sorted(change.id for change in found)
+
+
+@laws
+@given(beliefs, beliefs)
+def test_between_two_states_is_what_compare_says_of_those_that_are_active_in_the_end(
+    before: Believed, now: Believed
+) -> None:
+    found = between(before, now)
+    for model_id in before.keys() | now.keys():
+        told = [change for change in found if change.id == model_id]
+        was, becomes = (state[model_id].is_active if model_id in state else False for state in (before, now))
+        lines = []
+        if becomes and model_id in before:
+            lines = compare(before[model_id].version.model, now[model_id].version.model)
+        if was != becomes:
+            whats = {"deactivated"} if was else {"reactivated"} if model_id in before else {"added"}
+            assert {told[0].what} == whats
+            told = told[1:]
+        assert told == lines
+
+
+@laws
+@given(beliefs, beliefs)
+def test_nothing_is_between_two_states_exactly_if_the_same_models_are_active_with_the_same_content(
+    before: Believed, now: Believed
+) -> None:
+    def active(state: Believed) -> dict[str, Model]:
+        return {model_id: belief.version.model for model_id, belief in state.items() if belief.is_active}
+
+    assert (not between(before, now)) is (active(before) == active(now))
+    assert between(now, now) == ()
+
+
+def test_lines_between_two_states() -> None:
+    two = Model("a/two")
+    gone = replace(holding(two)["a/two"], is_active=False)
+    before = {**holding(DEAR), "a/two": gone, **holding(Model("a/three")), **holding(Model("a/four"))}
+    now = {**holding(CHEAP), **holding(replace(two, name="Two")), **holding(Model("b/new", name="New")),
+           "a/four": replace(holding(Model("a/four", name="x"))["a/four"], is_active=False)}  # fmt: skip
+    now["b/gone"] = replace(holding(Model("b/gone"))["b/gone"], is_active=False)
+    assert between(before, now) == (
+        Change("a/four", "deactivated", "is_active", True, False),
+        Change("a/one", "changed", "context_length", 1000, 0),
+        Change("a/one", "repriced", "pricing.completion", "20", "21"),
+        Change("a/one", "repriced", "pricing.prompt", "10", "0"),
+        Change("a/three", "deactivated", "is_active", True, False),
+        Change("a/two", "reactivated", "is_active", False, True),
+        Change("a/two", "changed", "name", None, "Two"),
+        Change("b/new", "added", None, None, "New"),
+    )
+    assert between({}, holding(two)) == (Change("a/two", "added", None, None, "a/two"),)
+
+
 # --- compare, line by line
 
 
@@ -373,9 +592,6 @@ def override(rate: str, **conditions: ConditionValue) -> Override:
 
 def priced(*overrides: Override, **rates: str) -> dict[str, Any]:
     return {"pricing": Pricing.of({unit: Decimal(rate) for unit, rate in rates.items()}, overrides)}
-
-
-AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,58 @@ def test_a_stored_version_is_not_computed_again() -> None:
     assert (stored.model, stored.digest, stored.document) == (WHOLE, "its digest", json.dumps(DOCUMENT))
 
 
+def test_a_stored_description_is_put_back() -> None:
+    text, description = Version(WHOLE).apart()
+    assert description == "Says “ä”."
+    assert json.loads(text) == {name: value for name, value in DOCUMENT.items() if name != "description"}
+    stored = Version.stored("its digest", text, description)
+    assert (stored.model, stored.digest, stored.document) == (WHOLE, "its digest", Version(WHOLE).document)
+
+
+def test_a_version_without_a_description_has_none_apart() -> None:
+    version = Version(Model("a/b"))
+    assert version.apart() == (version.document, None)
+    assert Version.stored("d", *version.apart()).model.description is None
+
+
+def test_an_empty_description_is_one() -> None:
+    version = Version(Model("a/b", description=""))
+    assert version.apart() == (Version(Model("a/b")).document, "")
+    assert Version.stored("d", *version.apart()) == version
+
+
+#: what might be taken for the key, or escapes like it
+nasty = st.sampled_from(
+    ['","description":"x",', '"description":""', "\\", '\\"', "\n\t\x7f", "\u2028", "𝄞", '","pricing":{}', "{}[]:,"]
+)
+
+
+@laws
+@given(our.models, st.none() | our.texts | nasty | st.lists(nasty | our.texts).map("".join), nasty)
+def test_a_version_taken_apart_and_stored_is_the_same(model: Model, description: str | None, other: str) -> None:
+    version = Version(
+        replace(
+            model, description=description, canonical_slug=other, alias_target=other,
+            default_parameters=(("description", 5),),
+        )
+    )  # fmt: skip
+    text, apart = version.apart()
+    assert apart == description
+    stored = Version.stored(version.digest, text, apart)
+    assert stored == version
+    assert stored.digest == version.digest
+    assert stored.document == version.document
+    assert Version(stored.model).digest == version.digest
+
+
+@laws
+@given(our.models, our.texts | nasty, our.texts | nasty)
+def test_versions_that_differ_in_the_description_alone_share_the_rest(model: Model, one: str, two: str) -> None:
+    texts = {Version(replace(model, description=text)).apart()[0] for text in (one, two, None)}
+    (text,) = texts
+    assert text == Version(replace(model, description=None)).document
+
+
 def test_a_version_is_a_key() -> None:
     assert len({Version(WHOLE), Version(replace(WHOLE)), Version(Model("a/b"))}) == 2
     assert hash(Version(WHOLE)) != hash(Version(Model("a/b")))

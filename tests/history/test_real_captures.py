@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,13 +19,15 @@ from llmhive.catalog.gate import Limits
 from llmhive.store import runs
 from llmhive.store.captures import Capture, read_body
 from llmhive.store.database import Database
+from llmhive.store.tables import model_catalog
 from tests import oracle
 from tests.support import captures
 
 pytestmark = [pytest.mark.history, pytest.mark.timeout(900)]
 
-#: what a sync may write when nothing is new
-BOOKKEEPING = frozenset({"sync_run", "capture", "body"})
+_HELD = sa.select(model_catalog.c.id, model_catalog.c.held).where(model_catalog.c.held.is_not(None))
+#: what a sync may write when nothing is new: a value that still waits is found again
+BOOKKEEPING = frozenset({"sync_run", "capture", "body", "verdict"})
 
 
 class Ingest:
@@ -43,9 +45,112 @@ class Ingest:
         return self._pipeline.take(capture, body, run_id=self.run_id, known_at=lambda: at, ends_run=False)
 
 
+class Believing:
+    """What must be believed of each model after each body: the rules of design 4.3 for single values, written out once
+    more on plain JSON.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[str, oracle.Row] = {}
+        #: model → field → the served value that waits, and since when
+        self.held: dict[str, dict[str, tuple[Any, datetime]]] = {}
+
+    def take(self, listed: Mapping[str, oracle.Row], at: datetime) -> None:
+        for model_id, record in listed.items():
+            before = self.rows.get(model_id)
+            if before is None or before == record:
+                self.rows[model_id] = record
+                self.held.pop(model_id, None)
+                continue
+            waiting = self.held.pop(model_id, {})
+            held = {}
+            for field, value in doubtful(before, record).items():
+                since = waiting[field][1] if field in waiting and waiting[field][0] == value else at
+                if at - since < timedelta(minutes=30):
+                    held[field] = value, since
+            if held:
+                self.held[model_id] = held
+            self.rows[model_id] = with_old(before, record, held)
+
+
+def doubtful(before: oracle.Row, after: oracle.Row) -> dict[str, Any]:
+    """Which values of a record are not believed at once, and what they are."""
+    found: dict[str, Any] = {}
+    if before["context_length"] and not after["context_length"]:
+        found["context_length"] = after["context_length"]
+    old, new = rates(before), rates(after)
+    is_free, is_router = after["id"].endswith(":free"), min(old["prompt"], old["completion"]) < 0
+    doubted = {
+        unit for unit, rate in new.items() if _is_doubtful(old.get(unit), rate, is_free=is_free, is_router=is_router)
+    }
+    has_same_overrides = (before["pricing"].get("overrides") or []) == (after["pricing"].get("overrides") or [])
+    assert not doubted or has_same_overrides, f"{after['id']}: a whole pricing is held, which this reading leaves out"
+    return found | {f"pricing.{unit}": new[unit] for unit in doubted}
+
+
+def _is_doubtful(old: Decimal | None, new: Decimal, *, is_free: bool, is_router: bool) -> bool:
+    if old is None:
+        return new < 0 and not is_router
+    return (old >= 0 > new) or (old > 0 and new >= 0 and ((new * 10 < old and not is_free) or new > 100 * old))
+
+
+def rates(record: oracle.Row) -> dict[str, Decimal]:
+    """The base rates of a record; an optional one of zero is none."""
+    served = {unit: Decimal(text) for unit, text in record["pricing"].items() if unit not in {"overrides", "discount"}}
+    return {unit: rate for unit, rate in served.items() if rate or unit in {"prompt", "completion"}}
+
+
+def with_old(before: oracle.Row, after: oracle.Row, held: Iterable[str]) -> oracle.Row:
+    """The record with the old values of some fields."""
+    changed: oracle.Row = {}
+    for field in held:
+        if field == "context_length":
+            changed[field] = before[field]
+            continue
+        unit = field.removeprefix("pricing.")
+        prices = dict(changed["pricing"] if "pricing" in changed else after["pricing"])
+        prices.pop(unit, None)
+        if (rate := rates(before).get(unit)) is not None:
+            prices[unit] = f"{rate.normalize():f}"
+        changed["pricing"] = prices
+    return after | changed
+
+
+class Watch(oracle.Watch):
+    """Knows that a held value does not show: the old one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.believing = Believing()
+
+    def _wanted(self, record: oracle.Row) -> oracle.Row:
+        if record["id"] not in self.believing.held:
+            return super()._wanted(record)
+        return oracle.expected(self.believing.rows[record["id"]]) | {"raw": record}
+
+    def differences(self, connection: sa.Connection, wanted: dict[str, oracle.Row]) -> list[str]:
+        """Also the ids of which something else is marked as held than must be."""
+        marked = {
+            row.id: {name: (it["served"], datetime.fromisoformat(it["since"])) for name, it in row.held.items()}
+            for row in connection.execute(_HELD)
+        }
+        must = {
+            model_id: {name: (_told(value), since) for name, (value, since) in held.items()}
+            for model_id, held in self.believing.held.items()
+        }
+        wrong = [model_id for model_id in marked | must if marked.get(model_id) != must.get(model_id)]
+        return super().differences(connection, wanted) + wrong
+
+
+def _told(value: Any) -> Any:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else value
+
+
 def walk(database: Database, taken: Iterable[tuple[datetime, bytes, Scope]]) -> dict[str, Any]:
-    """Take captures and compare the active rows with each; returns what was counted."""
-    watch, wanted = oracle.Watch(), dict[str, oracle.Row]()
+    """Take captures and compare the active rows with each, but for values that are held: there the old value must
+    show; returns what was counted.
+    """
+    watch, wanted = Watch(), dict[str, oracle.Row]()
     ingest: Ingest | None = None
     counts: dict[str, Any] = {"captures": 0, "unreadable": 0, "held": 0, "returns": 0, "really back": 0}
     ever: set[str] = set()
@@ -58,6 +163,7 @@ def walk(database: Database, taken: Iterable[tuple[datetime, bytes, Scope]]) -> 
         counts["really back"] += len(ever & (listed.keys() - wanted.keys()))
         ever |= listed.keys()
         wanted = out_of_scope | listed
+        watch.believing.take(listed, at)
         with database.read() as connection:
             wrong = watch.differences(connection, wanted)
         assert not wrong, f"at {at}: {wrong[:5]}"

@@ -1,9 +1,11 @@
 """Change: what a user would want to be told, once; pure.
 
 Every step of a model's timeline is history. It is *news* only when it stands: a second capture, of a scope that shows
-the model, does not say otherwise, and it is not the way back of something that happened within a day (OpenRouter flaps:
-A→B→A). A transition is a step as possible news, measured from what stood confirmed before it; which transitions were
-confirmed is asked of the captures.
+the model, does not say otherwise. A *transition* is a step as possible news, measured from what stood before it. Which
+of them stand is asked of the captures, by `steps` for those that are over and by the view ``change`` for all.
+
+OpenRouter flaps (A→B→A within a day). The way back, and what brings B again within a day, belong to the *episode* of
+the first A→B: they are no news of their own, and the last of them that stands says whether it was taken back.
 """
 
 from __future__ import annotations
@@ -42,52 +44,60 @@ class Transition:
     model_id: str
     what: News
     field: str
-    before: Any  #: what stood confirmed before it, as JSON
+    before: Any  #: what stood before it, as JSON
     after: Any
     happened_at: datetime  #: the first capture that shows it
     in_text: bool  #: whether captures of the scope ``text`` show the model
     ended_at: datetime | None = None  #: the first capture that shows something else
-    reverted_at: datetime | None = None  #: when it went back within a day
-    is_return: bool = False  #: it is such a way back
+    follows: datetime | None = None  #: when the transition began to whose value `before` is due; None: there was none
+    episode: datetime | None = None  #: when the transition began whose flap it is part of; None: it is no such part
+    is_back: bool = False  #: of a part: whether it is the way back
 
 
 #: Whether a capture between two instants, both excluded, shows a model; ``in_text``: also one of the scope ``text``.
 Seen = Callable[[datetime, datetime, bool], bool]
+#: field → the transitions there were, by when they began
+Past = Mapping[str, Mapping[datetime, Transition]]
 
 
 def steps(
-    model_id: str, before: Listing | None, after: Listing, at: datetime, open_: Mapping[str, Transition], seen: Seen
-) -> Iterator[tuple[Transition | None, Transition | None]]:
-    """The transitions that one step of a timeline ends and begins, in pairs; either may be None.
+    model_id: str, before: Listing | None, after: Listing, at: datetime, past: Past, seen: Seen
+) -> Iterator[Transition]:
+    """The transitions that one step of a timeline begins, ends or lets go on, as they are then.
 
-    `open_` holds the model's transitions that have not ended, by field. A model's first listing has no `before`: it is
-    for the caller to say, by leaving the step out, that it was there before the first capture.
+    A model's first listing has no `before`: it is for the caller to say, by leaving the step out, that it was there
+    before the first capture.
     """
     in_text = covers("text", after.version.model)
     for what, name, old, new in _fields(before, after):
-        earlier = open_.get(name)
-        if earlier is None:
-            yield None, Transition(model_id, what, name, old, new, at, in_text)
-            continue
-        ended = replace(earlier, ended_at=at)
-        is_back = _is_same(name, new, earlier.before)
-        if not seen(earlier.happened_at, at, earlier.in_text):
-            # nobody confirmed it: what stood before it is what this one is measured from
-            if not is_back:
-                stood = earlier.before
-                yield ended, Transition(model_id, _named(what, stood), name, stood, new, at, in_text)
-            elif name == LISTED and earlier.before is None:
-                # never really there: should it come again, that is when it was added
-                yield ended, Transition(model_id, what, name, None, new, at, in_text, is_return=True)
-            else:
-                yield ended, None
-        elif is_back and at - earlier.happened_at < FLAP:
-            begun = Transition(model_id, what, name, old, new, at, in_text, is_return=True)
-            yield replace(ended, reverted_at=at), begun
-        else:
-            was_never_there = earlier.is_return and earlier.before is None
-            stood = None if name == LISTED and was_never_there else old
-            yield ended, Transition(model_id, _named(what, stood), name, stood, new, at, in_text)
+        there = past.get(name, {})
+        last = next((it for it in there.values() if it.ended_at is None), None)
+        standing, stood = last, old
+        if last is not None:
+            yield replace(last, ended_at=at)
+            if not seen(last.happened_at, at, last.in_text):
+                # nobody confirmed it: what stood before it stands
+                standing, stood = _followed(last, there), last.before
+        elif there:
+            # the only one there was came to nothing
+            stood = there[max(there)].before
+        if not _is_same(name, new, stood):
+            begun = Transition(model_id, _named(what, stood), name, stood, new, at, in_text)
+            yield begun if standing is None else _after(standing, begun)
+        elif standing is not None:
+            yield replace(standing, ended_at=None)
+
+
+def _followed(last: Transition, there: Mapping[datetime, Transition]) -> Transition | None:
+    return None if last.follows is None else there[last.follows]
+
+
+def _after(standing: Transition, begun: Transition) -> Transition:
+    """A transition as one that follows another; within a day it may be the way back."""
+    follows = standing.happened_at
+    if _is_same(begun.field, begun.after, standing.before) and begun.happened_at - follows < FLAP:
+        return replace(begun, follows=follows, episode=standing.episode or follows, is_back=not standing.is_back)
+    return replace(begun, follows=follows)
 
 
 def _is_same(name: str, value: Any, other: Any) -> bool:
@@ -103,7 +113,8 @@ def _named(what: News, stood: Any) -> News:
 def _fields(before: Listing | None, after: Listing) -> Iterator[tuple[News, str, Any, Any]]:
     """What a step changes that could be news: what, field, before, after."""
     if before is None:
-        yield "added", LISTED, None, True
+        if after.is_listed:
+            yield "added", LISTED, None, True
         return
     if before.is_listed != after.is_listed:
         yield ("returned" if after.is_listed else "removed"), LISTED, before.is_listed, after.is_listed
@@ -119,14 +130,9 @@ def all_of(
     model_id: str, before: Listing | None, timeline: Iterable[tuple[datetime, Listing]], seen: Seen
 ) -> list[Transition]:
     """Every transition of a whole timeline, in the order in which they began."""
-    done: list[Transition] = []
-    open_: dict[str, Transition] = {}
+    past: dict[str, dict[datetime, Transition]] = {}
     for at, listing in timeline:
-        for ended, begun in steps(model_id, before, listing, at, open_, seen):
-            if ended is not None:
-                done.append(ended)
-                del open_[ended.field]
-            if begun is not None:
-                open_[begun.field] = begun
+        for it in list(steps(model_id, before, listing, at, past, seen)):
+            past.setdefault(it.field, {})[it.happened_at] = it
         before = listing
-    return sorted([*done, *open_.values()], key=lambda it: (it.happened_at, it.field))
+    return sorted((it for there in past.values() for it in there.values()), key=lambda it: (it.happened_at, it.field))

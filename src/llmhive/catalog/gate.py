@@ -8,7 +8,7 @@ one of its scope, rules for values with what is believed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -22,6 +22,8 @@ Rule = RunRule | ValueRule
 #: Held: not applied. Released: it would be held, but was confirmed. Accepted: it would be held, but a person accepted
 #: it. Flagged: applied, and worth knowing.
 Outcome = Literal["held", "released", "accepted", "flagged"]
+#: What becomes of doubtful values.
+Values = Literal["held", "flagged", "ignored"]
 
 _ASKS_AGAIN = "The next sync asks again."
 _LOOK = "Look at it with `llmhive show RUN`; if it is right, `llmhive accept RUN` applies it. "
@@ -172,13 +174,14 @@ def judge(
     at: datetime,
     before: Before | None,
     limits: Limits,
-    judges_values: bool = True,
+    values: Values = "held",
     waiver: Waiver = _NOTHING,
 ) -> Judgement:
     """Judge a plan made of a feed fetched `at` that instant.
 
     `before` is None where there is no predecessor (an empty catalog, a bootstrap's, a backfill): then only the rules
-    that need none count. `judges_values` is False after belief was moved by hand.
+    that need none count. `values` says what becomes of doubtful ones: after belief was moved by hand they are only
+    flagged, and while it is pinned they are not looked at.
     """
     verdicts = _without_predecessor(plan.feed, limits)
     withheld: dict[str, dict[str, Held]] = {}
@@ -187,7 +190,7 @@ def judge(
         if plan.feed.rows:
             verdicts += _against(plan.feed, at, before, limits)
     verdicts = [_waived(verdict, waiver) for verdict in verdicts]
-    if before is not None and judges_values and not any(verdict.outcome == "held" for verdict in verdicts):
+    if before is not None and values != "ignored" and not any(verdict.outcome == "held" for verdict in verdicts):
         for record in plan.altered:
             belief = believed[record.id]
             for doubt in doubts(
@@ -198,6 +201,8 @@ def judge(
             ):
                 held = _held(doubt, value_of(record.model, doubt.field), belief, at)
                 verdict = _value_verdict(record.id, doubt, held, at, limits, waiver)
+                if values == "flagged":
+                    verdict = replace(verdict, outcome="flagged")
                 verdicts.append(verdict)
                 if verdict.outcome == "held":
                     withheld.setdefault(record.id, {})[doubt.field] = held
@@ -304,7 +309,7 @@ def _removal(feed: Feed, at: datetime, before: Before, whole: int, limits: Limit
     )
     agreeing = _agreeing(gone, whole, at, before.holds, limit, limits)
     if agreeing is not None:
-        evidence["agreeing_since"] = agreeing.isoformat()
+        evidence["agreeing_since"] = instant(agreeing)
         return Verdict(
             "removal", "released", f"{what}, but every sync since {agreeing:%Y-%m-%d %H:%M} UTC agrees", evidence
         )

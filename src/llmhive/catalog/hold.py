@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import Any, Literal
 
 from llmhive.catalog.model import Model, pricing_document
-from llmhive.catalog.pricing import EXACT, Pricing, plain
+from llmhive.catalog.pricing import Pricing, plain
 
 ValueRule = Literal["price_fall", "price_rise", "price_negative", "context_lost"]
 #: The field of a hold that keeps the whole pricing, because its overrides changed as well.
 PRICING = "pricing"
+
+
+#: Rates of 50 digits times limits of 17 are compared exactly.
+_WIDE = Context(prec=100, traps=[Inexact])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +73,33 @@ def _price_doubts(before: Model, after: Model, fall_percent: Decimal, rise_facto
         if not becomes or was == becomes:
             continue
         field = f"{PRICING}.{unit}" if has_same_overrides else PRICING
-        low, high = min(becomes), max(becomes)
+        low = min(becomes)
         if low < 0:
             if (was and min(was) >= 0) or (not was and before.pricing_kind != "dynamic"):
                 found.append(Doubt("price_negative", field, unit, plain(min(was)) if was else None, plain(low)))
-        elif was and (lowest := min(was)) > 0 and not is_free and low < _share(lowest, 100 - fall_percent):
-            found.append(Doubt("price_fall", field, unit, plain(lowest), plain(low)))
-        elif was and (highest := max(was)) > 0 and high > EXACT.multiply(highest, rise_factor):
-            found.append(Doubt("price_rise", field, unit, plain(highest), plain(high)))
+            continue
+        if not was:
+            continue
+        # the extremes, whatever the condition; and the base, behind which an override could hide
+        base_was, base_becomes = old.rate(unit), new.rate(unit)
+        pairs = [(base_was, base_becomes)] if base_was is not None and base_becomes is not None else []
+        falls = [(a, b) for a, b in [(min(was), low), *pairs] if _falls(a, b, fall_percent)]
+        rises = [(a, b) for a, b in [(max(was), max(becomes)), *pairs] if _rises(a, b, rise_factor)]
+        if falls and not is_free:
+            found.append(Doubt("price_fall", field, unit, *map(plain, falls[0])))
+        elif rises:
+            found.append(Doubt("price_rise", field, unit, *map(plain, rises[0])))
     return found
+
+
+def _falls(was: Decimal, becomes: Decimal, percent: Decimal) -> bool:
+    """To zero, or by more than so much."""
+    return was > 0 and (not becomes or _WIDE.multiply(becomes, 100) < _WIDE.multiply(was, 100 - percent))
+
+
+def _rises(was: Decimal, becomes: Decimal, factor: Decimal) -> bool:
+    """From above zero by more than so many times."""
+    return was > 0 and becomes > _WIDE.multiply(was, factor)
 
 
 def _units(pricing: Pricing) -> set[str]:
@@ -90,10 +112,6 @@ def _rates(pricing: Pricing, unit: str, *, base_only: bool) -> list[Decimal]:
     if not base_only:
         found += [rate for entry in pricing.overrides for name, rate in entry.rates if name == unit]
     return [rate for rate in found if rate is not None]
-
-
-def _share(rate: Decimal, percent: Decimal) -> Decimal:
-    return EXACT.multiply(rate, percent).scaleb(-2, EXACT)
 
 
 def has_fallen(before: Model, after: Model, *, fall_percent: float) -> bool:

@@ -199,7 +199,11 @@ def pricing_document(pricing: Pricing) -> dict[str, Any]:
     document: dict[str, Any] = {unit: plain(rate) for unit, rate in pricing.rates}
     if pricing.overrides:
         document["overrides"] = [
-            {"when": dict(entry.conditions), "rates": {unit: plain(rate) for unit, rate in entry.rates}}
+            {
+                # lists, as JSON has them: a document must equal what is read of it
+                "when": {name: list(it) if isinstance(it, tuple) else it for name, it in entry.conditions},
+                "rates": {unit: plain(rate) for unit, rate in entry.rates},
+            }
             for entry in pricing.overrides
         ]
     return document

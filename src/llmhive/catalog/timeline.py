@@ -60,6 +60,10 @@ class Timeline:
             if steps and steps[-1][0] == at:
                 steps.pop()
                 before = steps[-1][1] if steps else self._before.get(model_id)
+                if before is None and not listing.is_listed:
+                    # the later one does not know it, so it never was there
+                    del self.listings[model_id]
+                    continue
                 if before == listing:
                     self.listings[model_id] = listing
                     continue

@@ -285,11 +285,12 @@ def filed(
     return [Filed(row.id, row.run_id, row.state, _capture(row)) for row in rows]
 
 
-def newest_filed(connection: sa.Connection, scope: str | None) -> Filed | None:
-    """The newest capture of a scope that is in history."""
+def newest_filed(connection: sa.Connection, scope: str | None, *, before: datetime | None = None) -> Filed | None:
+    """The newest capture that is in history: of a scope or of any, before an instant or of all."""
+    conditions = [*([capture.c.scope == scope] if scope else []), *([capture.c.fetched_at < before] if before else [])]
     row = connection.execute(
         sa.select(capture)
-        .where(IN_HISTORY, *([capture.c.scope == scope] if scope else []))
+        .where(IN_HISTORY, *conditions)
         .order_by(capture.c.fetched_at.desc(), capture.c.id.desc())
         .limit(1)
     ).first()

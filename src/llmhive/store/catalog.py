@@ -27,8 +27,10 @@ _WRITE_STATE = catalog_state.update().where(catalog_state.c.id == 1)
 _END_BELIEF = (
     model_belief.update()
     .where(model_belief.c.model_id == sa.bindparam("of"), model_belief.c.known_to.is_(None))
-    .values(known_to=sa.bindparam("at"))
-)
+    # a clock that was set back must not end a belief before it began
+    .values(known_to=sa.case((model_belief.c.known_from > sa.bindparam("at"), model_belief.c.known_from),
+                             else_=sa.bindparam("at")))
+)  # fmt: skip
 _UPDATE = model_catalog.update().where(model_catalog.c.id == sa.bindparam("of"))
 _REACTIVATE = _UPDATE.values(is_active=True, last_seen_at=None, deactivated_at=None)
 _DEACTIVATE = _UPDATE.values(is_active=False, last_seen_at=sa.bindparam("seen"), deactivated_at=sa.bindparam("at"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -17,17 +18,15 @@ from llmhive.catalog.timeline import Listing
 from llmhive.store.captures import IN_HISTORY
 from llmhive.store.tables import capture, change, transition
 
-_OPEN_TRANSITIONS = sa.select(transition).where(
-    transition.c.model_id.in_(sa.bindparam("ids", expanding=True)), transition.c.ended_at.is_(None)
-)
-_END_TRANSITION = (
+_OF_MODELS = sa.select(transition).where(transition.c.model_id.in_(sa.bindparam("ids", expanding=True)))
+_SET_END = (
     transition.update()
     .where(
         transition.c.model_id == sa.bindparam("of"),
         transition.c.field == sa.bindparam("its"),
-        transition.c.ended_at.is_(None),
+        transition.c.happened_at == sa.bindparam("since"),
     )
-    .values(ended_at=sa.bindparam("at"), reverted_at=sa.bindparam("back"))
+    .values(ended_at=sa.bindparam("end"))
 )
 _SORTED = msgspec.json.Encoder(order="sorted")
 
@@ -38,7 +37,7 @@ def between(connection: sa.Connection, since: datetime, until: datetime | None) 
     rows = connection.execute(
         sa.select(change).where(*conditions).order_by(change.c.happened_at.desc(), change.c.model_id, change.c.field)
     )
-    times = ("happened_at", "confirmed_at", "ended_at", "reverted_at")
+    times = ("happened_at", "confirmed_at", "reverted_at")
     return [
         {name: value if name not in times or value is None else instant(value) for name, value in row.items()}
         for row in rows.mappings()
@@ -56,51 +55,38 @@ def record(
     shows models that output text, or others.
     """
     known = [model_id for model_id in found if model_id in before]
-    open_: dict[str, dict[str, Transition]] = {}
-    for row in connection.execute(_OPEN_TRANSITIONS, {"ids": known}) if known else ():
-        open_.setdefault(row.model_id, {})[row.field] = _transition(row)
+    past: dict[str, dict[str, dict[datetime, Transition]]] = {}
+    for row in connection.execute(_OF_MODELS, {"ids": known}) if known else ():
+        it = Transition(**{name: getattr(row, name) for name in _FIELDS})
+        past.setdefault(it.model_id, {}).setdefault(it.field, {})[it.happened_at] = it
 
     def seen(begin: datetime, _end: datetime, in_text: bool) -> bool:
         last = covered_at(in_text)
         return last is not None and last > begin
 
-    ended, begun = [], []
+    moved, begun = [], []
     for model_id, listing in found.items():
-        was = before.get(model_id)
+        was, there = before.get(model_id), past.get(model_id, {})
         if was is None and covered_at(covers("text", listing.version.model)) is None:
             # it was there all the time: no feed before this one could show it
             continue
-        for old, new in steps(model_id, was, listing, at, open_.get(model_id, {}), seen):
-            if old is not None:
-                ended.append({"of": model_id, "its": old.field, "at": old.ended_at, "back": old.reverted_at})
-            if new is not None:
-                begun.append(_transition_row(new))
-    if ended:
-        connection.execute(_END_TRANSITION, ended)
+        for it in steps(model_id, was, listing, at, there, seen):
+            if it.happened_at in there.get(it.field, {}):
+                moved.append({"of": model_id, "its": it.field, "since": it.happened_at, "end": it.ended_at})
+            else:
+                begun.append(_row(it))
+    if moved:
+        connection.execute(_SET_END, moved)
     if begun:
         connection.execute(transition.insert(), begun)
 
 
-def _transition(row: Any) -> Transition:
-    return Transition(
-        row.model_id, row.what, row.field, row.before, row.after, row.happened_at, row.in_text,
-        row.ended_at, row.reverted_at, row.is_return,
-    )  # fmt: skip
+_FIELDS = tuple(field.name for field in fields(Transition))
 
 
-def _transition_row(it: Transition) -> dict[str, Any]:
-    return {
-        "model_id": it.model_id,
-        "what": it.what,
-        "field": it.field,
-        "before": _json(it.before),
-        "after": _json(it.after),
-        "happened_at": it.happened_at,
-        "ended_at": it.ended_at,
-        "reverted_at": it.reverted_at,
-        "is_return": it.is_return,
-        "in_text": it.in_text,
-    }
+def _row(it: Transition) -> dict[str, Any]:
+    row = {name: getattr(it, name) for name in _FIELDS}
+    return row | {"before": _json(it.before), "after": _json(it.after)}
 
 
 def _json(value: Any) -> bytes | None:
@@ -125,6 +111,6 @@ def rewrite(connection: sa.Connection, timelines: Mapping[str, Sequence[tuple[da
         could_show = times[covers("text", first.version.model)]
         was_there = not could_show or could_show[0] >= at
         told = all_of(model_id, first, found[1:], seen) if was_there else all_of(model_id, None, found, seen)
-        begun += [_transition_row(it) for it in told]
+        begun += [_row(it) for it in told]
     if begun:
         connection.execute(transition.insert(), begun)

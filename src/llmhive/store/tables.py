@@ -236,7 +236,6 @@ change = sa.table(
     sa.column("after", Json),
     sa.column("happened_at", Instant),
     sa.column("confirmed_at", Instant),
-    sa.column("ended_at", Instant),
     sa.column("reverted_at", Instant),
 )
 
@@ -315,12 +314,13 @@ transition = sa.Table(
     sa.Column("what", sa.String, nullable=False,
               comment="added, removed, returned, repriced, limits, capabilities, expiry, alias"),
     sa.Column("field", sa.String, nullable=False, comment="is_listed, pricing.prompt …, context_length …"),
-    sa.Column("before", Json, comment="what stood confirmed before it"),
+    sa.Column("before", Json, comment="what stood before it"),
     sa.Column("after", Json),
     sa.Column("happened_at", Instant, nullable=False, comment="the first capture that shows it"),
     sa.Column("ended_at", Instant, comment="the first capture that shows something else"),
-    sa.Column("reverted_at", Instant, comment="when it went back within a day"),
-    sa.Column("is_return", sa.Boolean, nullable=False, comment="it is such a way back: no news"),
+    sa.Column("follows", Instant, comment="when the one began to which `before` is due"),
+    sa.Column("episode", Instant, comment="part of the flap of the one that began then, so no news; NULL: no part"),
+    sa.Column("is_back", sa.Boolean, nullable=False, comment="of a part: it is the way back"),
     sa.Column("in_text", sa.Boolean, nullable=False, comment="captures of the scope text show the model too"),
     sa.Index("ix_transition_model_id", "model_id"),
     sa.Index("ix_transition_happened_at", "happened_at"),
@@ -328,17 +328,24 @@ transition = sa.Table(
     sqlite_autoincrement=True,
 )  # fmt: skip
 
-CHANGE = """
+_CONFIRMS = """c.state IN ('applied', 'accepted') AND c.fetched_at > {0}.happened_at
+       AND ({0}.ended_at IS NULL OR c.fetched_at < {0}.ended_at) AND (c.scope = 'all' OR {0}.in_text)"""
+_CHANGE = """
 CREATE VIEW change AS
 SELECT * FROM (
-  SELECT t.id, t.model_id, t.what, t.field, t.before, t.after, t.happened_at, t.ended_at, t.reverted_at,
+  SELECT t.id, t.model_id, t.what, t.field, t.before, t.after, t.happened_at,
     (SELECT MIN(c.fetched_at) FROM capture AS c
-     WHERE c.state IN ('applied', 'accepted') AND c.fetched_at > t.happened_at
-       AND (t.ended_at IS NULL OR c.fetched_at < t.ended_at) AND (c.scope = 'all' OR t.in_text)) AS confirmed_at
-  FROM transition AS t WHERE NOT t.is_return
+     WHERE {told}) AS confirmed_at,
+    (SELECT CASE WHEN r.is_back THEN r.happened_at END FROM transition AS r
+     WHERE r.model_id = t.model_id AND r.field = t.field AND r.episode = t.happened_at
+       AND EXISTS (SELECT 1 FROM capture AS c
+       WHERE {part})
+     ORDER BY r.happened_at DESC LIMIT 1) AS reverted_at
+  FROM transition AS t WHERE t.episode IS NULL
 ) AS found
 WHERE confirmed_at IS NOT NULL
 """
+CHANGE = _CHANGE.format(told=_CONFIRMS.format("t"), part=_CONFIRMS.format("r"))
 
 model_belief = sa.Table(
     "model_belief",

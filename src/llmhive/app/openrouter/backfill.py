@@ -8,11 +8,11 @@ where it was when it is started again, and readers see all of it or nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from llmhive.app.openrouter.archive import Captured, captured
 from llmhive.app.openrouter.pipeline import DECODE, Decoder
@@ -20,18 +20,16 @@ from llmhive.app.openrouter.rederive import bring_up_to_date, feeds, fold, remem
 from llmhive.app.openrouter.runner import Runner, Work
 from llmhive.catalog.diff import Change, Plan, between
 from llmhive.catalog.feed import SCOPES, Feed, Record, Scope, covers
-from llmhive.catalog.gate import Limits, Verdict, judge
+from llmhive.catalog.gate import Limits, Rule, Verdict, judge
 from llmhive.catalog.run import Run
 from llmhive.catalog.timeline import Timeline
 from llmhive.errors import BadAnswer, Conflict
-from llmhive.store import captures, catalog, history, runs
+from llmhive.store import captures, catalog, history, prices, runs
 from llmhive.store.captures import Capture, Captures, Reader
 from llmhive.store.catalog import Row, State
 
 #: Captures that are kept in one transaction.
 BATCH = 32
-#: A capture from later than this is not from a clock that can be believed.
-_AHEAD = timedelta(hours=1)
 
 
 @dataclass
@@ -111,7 +109,7 @@ class _Backfill:
         if (it.at, digest) in there:
             kept.known += 1
             return None
-        if it.at > self._runner.now() + _AHEAD:
+        if it.at > self._runner.now():
             kept.refused.append(f"{it.name}: it is from the future")
             return None
         try:
@@ -210,6 +208,10 @@ class _Backfill:
         if is_newer and state.source == "bootstrap":
             wanted |= _gone(before, timeline, newest, state.source_at)
         catalog.restore(connection, wanted, run_id=self._run_id, known_at=now)
+        if is_newer:
+            confirmed = [found for model_id, row in before.items() for found in _believed_now(model_id, row)]
+            runs.keep_verdicts(connection, self._run_id, confirmed)
+            prices.mark_held(connection, {found.model_id or "": () for found in confirmed})
         state = replace(state, catalog_version=state.catalog_version + 1)
         if is_newer:
             state = replace(
@@ -221,6 +223,13 @@ class _Backfill:
             {model_id: row.belief for model_id, row in wanted.items()},
         )
         return state, changes if before else ()
+
+
+def _believed_now(model_id: str, row: Row) -> Iterator[Verdict]:
+    """That nothing of a model is held any more, since a newer capture was taken in."""
+    for field_, held in row.held.items():
+        reason = f"{model_id}: {field_} was held; a newer capture says what is believed now"
+        yield Verdict(cast("Rule", held.rule), "flagged", reason, {"served": held.served}, model_id, field_)
 
 
 def _row(

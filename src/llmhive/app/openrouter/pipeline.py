@@ -124,7 +124,7 @@ class Pipeline:
             at=capture.fetched_at,
             before=before,
             limits=self._limits,
-            judges_values=not self._state.is_moved and self._state.pinned is None,
+            values="ignored" if self._state.pinned is not None else "flagged" if self._state.is_moved else "held",
             waiver=waiver,
         )
 
@@ -187,6 +187,8 @@ class Pipeline:
                     last_seen_at=self._last_seen_at,
                 )
                 prices.mark_held(connection, self._marks(plan, judgement))
+                if self._state.is_moved:
+                    beliefs |= self._catch_up(connection, run_id, now)
             if state != self._state:
                 catalog.write_state(connection, state)
             runs.keep_verdicts(connection, run_id, judgement.verdicts)
@@ -197,6 +199,27 @@ class Pipeline:
                 runs.end(connection, run_id, status, now=known_at(), **row)
         self._remember(capture, judged, listings, beliefs, state)
         return Taken(plan, judgement, status)
+
+    def _catch_up(self, connection: Any, run_id: int, now: datetime) -> dict[str, Belief]:
+        """Believe, inactive, what came and went at OpenRouter while the catalog was pinned."""
+        rows: dict[str, catalog.Row] = {}
+        for model_id, listing in self._served.by_id.items():
+            if listing.is_listed or model_id in self._believed.by_id:
+                continue
+            timeline = history.timeline_of(connection, model_id)
+            gone, first = timeline[-1][0], next(at for at, it in timeline if it.is_listed)
+            last = captures.newest_filed(connection, None, before=gone)
+            if last is None:
+                continue
+            feed = self._decode(captures.read_body(connection, last.capture.digest), last.capture.scope)
+            record = next((it for it in feed.records if it.id == model_id), None)
+            if record is not None:
+                rows[model_id] = catalog.row_of(
+                    record, is_active=False, at=gone, first_seen_at=first, last_seen_at=last.capture.fetched_at,
+                    deactivated_at=gone,
+                )  # fmt: skip
+        restored = catalog.restore(connection, rows, run_id=run_id, known_at=now) if rows else {}
+        return {model_id: restored[model_id] for model_id in rows}
 
     def _unknown(self, feed: Feed) -> list[Version]:
         """What is served otherwise than before, whatever is believed."""

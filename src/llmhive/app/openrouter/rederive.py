@@ -123,11 +123,14 @@ def fold(timeline: Timeline, taken: Iterable[tuple[Feed, datetime]]) -> Timeline
 
 
 def _compare(count: int, before: Mapping[str, list[tuple[datetime, Listing]]], timeline: Timeline) -> Difference:
+    """What is different at the instants at which either history has a step."""
     versions, models, fields = 0, set(), Counter[str]()
     for model_id in before.keys() | timeline.steps.keys():
         old, new = dict(before.get(model_id, [])), dict(timeline.steps.get(model_id, []))
-        for at in old.keys() | new.keys():
-            was, becomes = old.get(at), new.get(at)
+        was: Listing | None = None
+        becomes: Listing | None = None
+        for at in sorted(old.keys() | new.keys()):
+            was, becomes = old.get(at, was), new.get(at, becomes)
             if was == becomes:
                 continue
             versions += 1
