@@ -407,3 +407,31 @@ def test_a_hold_as_the_database_keeps_it() -> None:
     assert Held.from_json(held.to_json()) == held
     later = Held(None, AT + timedelta(microseconds=5), "context_lost")
     assert Held.from_json(later.to_json()) == later
+
+
+def test_a_fall_cannot_hide_behind_an_override() -> None:
+    def priced(base: str, above: int) -> Model:
+        override = Override((("min_prompt_tokens", above),), (("prompt", Decimal("0.05")),))
+        return Model("a/b", pricing=Pricing.of({"prompt": Decimal(base), "completion": Decimal(1)}, [override]))
+
+    (doubt,) = doubts(priced("1", 5), priced("0.05", 6), fall_percent=90, rise_factor=100)
+    assert (doubt.rule, doubt.field, doubt.before, doubt.after) == ("price_fall", "pricing", "1", "0.05")
+    assert has_fallen(priced("1", 5), priced("0.05", 6), fall_percent=90)
+    (doubt,) = doubts(priced("0.001", 5), priced("0.2", 6), fall_percent=90, rise_factor=100)
+    assert doubt.rule == "price_rise"
+
+
+def test_a_held_pricing_read_back_is_the_one_that_was_held() -> None:
+    override = Override((("utc_days", ("saturday", "sunday")),), (("prompt", Decimal("0.01")),))
+    model = Model("a/b", pricing=Pricing.of({"prompt": Decimal(1), "completion": Decimal(1)}, [override]))
+    held = Held(value_of(model, "pricing"), datetime(2026, 5, 1, tzinfo=UTC), "price_fall")
+    assert Held.from_json(json.loads(json.dumps(held.to_json()))) == held
+
+
+def test_odd_limits_are_compared_exactly() -> None:
+    many, one = (
+        Model("a/b", pricing=Pricing.of({"prompt": Decimal(rate), "completion": Decimal(1)}))
+        for rate in ("9" * 20 + "." + "9" * 30, "1")
+    )
+    assert [it.rule for it in doubts(many, one, fall_percent=33.333333333333336, rise_factor=100)] == ["price_fall"]
+    assert [it.rule for it in doubts(one, many, fall_percent=90, rise_factor=1.2345678901234567)] == ["price_rise"]

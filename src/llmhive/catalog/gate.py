@@ -50,12 +50,12 @@ ADVICE: dict[Rule, str] = {
 class Limits:
     """How much may happen at once. Beside each, the largest that two years of real steps hold (design 4.3)."""
 
-    removal_percent: float = 10.0  #: of the listed models gone; 8.0, over 90 days 28.9
+    removal_percent: float = 10.0  #: of the listed models gone; 6.8, over 90 days 28.9
     removal_percent_per_day: float = 0.25
-    repriced_percent: float = 25.0  #: of the listed models with another price; 18.8, over 90 days 46.1
+    repriced_percent: float = 25.0  #: of the listed models with another price; 20.8, over 90 days 46.1
     repriced_percent_per_day: float = 0.5
     percent_at_most: float = 60.0  #: however long the pause
-    falling_percent: float = 3.0  #: … whose prompt or completion price fell as below; 0.6, over 180 days 2.0
+    falling_percent: float = 3.0  #: … whose prompt or completion price fell as below; 0.6, over 60 days 2.0
     context_percent: float = 3.0  #: … without their context length; 0.4
     unreadable_percent: float = 5.0  #: of the records; 0
     repeat_days: float = 7.0  #: how old an answer may be that is served again
