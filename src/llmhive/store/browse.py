@@ -55,33 +55,15 @@ def rows_known_at(connection: sa.Connection, at: datetime, *, active: bool | Non
 
 def row_of(model: Model, at: datetime, *, is_active: bool) -> dict[str, Any]:
     """A model as a row of the catalog at an instant."""
-    identity = model.identity
     prompt, completion = model.headline(at)
-    return {
-        "id": model.id,
-        "canonical_slug": model.canonical_slug,
-        "name": model.name,
-        "author": identity.author,
-        "family": identity.family,
-        "variant": identity.variant,
-        "description": model.description,
-        "created_at": model.created_at,
-        "context_length": model.context_length,
-        "max_completion_tokens": model.max_completion_tokens,
-        "input_modalities": list(model.input_modalities),
-        "output_modalities": list(model.output_modalities),
-        "supported_parameters": list(model.supported_parameters),
-        "tokenizer": model.tokenizer,
-        "pricing_kind": model.pricing_kind,
+    return catalog.content_of(model) | {
         "prompt_price": prompt,
         "completion_price": completion,
-        "is_scheduled": model.pricing.is_scheduled,
         "pricing": catalog.served_pricing(model),
         "is_active": is_active,
         "first_seen_at": None,
         "last_seen_at": None,
         "deactivated_at": None,
-        "expiration_date": model.expiration_date,
         "flags": [],
         "held": None,
     }

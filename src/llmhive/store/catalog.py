@@ -306,7 +306,12 @@ def _columns(row: Row) -> dict[str, Any]:
 
 def _content_columns(entry: Record) -> dict[str, Any]:
     """What a model's version says."""
-    model, identity = entry.model, entry.model.identity
+    return content_of(entry.model) | {"version": entry.version.digest}
+
+
+def content_of(model: Model) -> dict[str, Any]:
+    """The columns that follow from a model alone, whenever and however it was listed."""
+    identity = model.identity
     return {
         "id": model.id,
         "canonical_slug": model.canonical_slug,
@@ -318,14 +323,13 @@ def _content_columns(entry: Record) -> dict[str, Any]:
         "created_at": model.created_at,
         "context_length": model.context_length,
         "max_completion_tokens": model.max_completion_tokens,
-        "input_modalities": model.input_modalities,
-        "output_modalities": model.output_modalities,
-        "supported_parameters": model.supported_parameters,
+        "input_modalities": list(model.input_modalities),
+        "output_modalities": list(model.output_modalities),
+        "supported_parameters": list(model.supported_parameters),
         "tokenizer": model.tokenizer,
         "pricing_kind": model.pricing_kind,
         "is_scheduled": model.pricing.is_scheduled,
         "expiration_date": model.expiration_date,
-        "version": entry.version.digest,
     }
 
 
