@@ -138,7 +138,7 @@ class Client:
                 return replace(pages[0].answer, attempts=attempts)
             if _agree(pages):
                 body, date = _join(pages), pages[-1].answer.date
-                return Answer(200, body, None, None, attempts, len(pages), date, _digest(body))
+                return Answer(200, body, None, None, attempts, len(pages), date, hashlib.sha256(body).hexdigest())
         raise BadAnswer(f"the list changed while it was being read ({1 + self._limits.restarts} times): try again.")
 
     def _pages(self, conditions: Mapping[str, str], known: str | None) -> Iterator[_Page]:
@@ -176,9 +176,8 @@ class Client:
         if reply.status == 304:
             etag, modified = etag or conditions.get("If-None-Match"), modified or conditions.get("If-Modified-Since")
             return _Page(Answer(304, b"", etag, modified, reply.attempts, 1, date), [], None, None)
-        digest = _digest(reply.body)
-        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1, date, digest)
-        if digest == known:
+        answer = Answer(200, reply.body, etag, modified, reply.attempts, 1, date, reply.digest)
+        if reply.digest == known:
             return _Page(answer, [], None, None)
         try:
             envelope = split(reply.body)
@@ -233,10 +232,6 @@ class _Page:
     records: list[msgspec.Raw]
     total: int | None
     next: str | None
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def _base(text: str) -> httpx2.URL:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import hashlib
 import itertools
 import logging
 import queue
@@ -93,6 +94,8 @@ class Reply:
     headers: httpx2.Headers
     #: decompressed
     body: bytes
+    #: SHA-256 of the body
+    digest: str
     #: requests sent for it, retries included
     attempts: int
 
@@ -238,14 +241,14 @@ class Transport:
             status = response.status_code
             if status not in (200, 304):
                 raise self._refusal(response, inbox)
-            body, transferred = self._read(response, inbox)
+            body, digest, transferred = self._read(response, inbox)
         seconds = round(self._monotonic() - started, 3)
         self._tell(
             "Received", status=status, bytes=len(body), transferred=transferred, seconds=seconds, attempt=attempt
         )
         if status == 304 and not conditions:
             raise BadAnswer(f"{self.host} answered 304 (not modified) though nothing was asked about: try again.")
-        return Reply(status, response.headers, body, attempt)
+        return Reply(status, response.headers, body, digest, attempt)
 
     @contextlib.contextmanager
     def _send(self, url: httpx2.URL, conditions: Mapping[str, str]) -> Iterator[_Inbox]:
@@ -302,14 +305,17 @@ class Transport:
         while isinstance(item := self._next(inbox), tuple):
             yield item
 
-    def _read(self, response: httpx2.Response, inbox: _Inbox) -> tuple[bytes, int]:
-        """The body, and how many bytes it took on the wire."""
+    def _read(self, response: httpx2.Response, inbox: _Inbox) -> tuple[bytes, str, int]:
+        """The body, its digest, and how many bytes it took on the wire."""
         length = response.headers.get("content-length", "")
         expected = int(length) if length.isascii() and length.isdigit() else None
         chunks, size, received, told = list[bytes](), 0, 0, 0
+        # as they come, while the other thread unpacks the next
+        digest = hashlib.sha256()
         try:
             for chunk, received in self._chunks(inbox):
                 chunks.append(chunk)
+                digest.update(chunk)
                 size += len(chunk)
                 if size > self._limits.body:
                     raise self.too_long()
@@ -323,7 +329,8 @@ class Transport:
         except httpx2.HTTPError as error:
             reason = f"cut short or damaged after {size} bytes: {self._reason(error)}"
             raise Again(BadAnswer(f"the answer of {self.host} was {reason}; try again later."), reason) from error
-        return b"".join(chunks), received  # a single chunk, as a compressed list often is, is not copied
+        # a single chunk, as a compressed list often is, is not copied
+        return b"".join(chunks), digest.hexdigest(), received
 
     def _refusal(self, response: httpx2.Response, inbox: _Inbox) -> Exception:
         """What an error status means: `Again` for one that may pass, else `Refused`."""
