@@ -7,6 +7,7 @@ not set. A value we cannot use raises `SettingsError` and names the variable.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -65,6 +66,42 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def _flag(value: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if value.lower() not in known:
+        raise ValueError("it must be 1 or 0")
+    return known[value.lower()]
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", value):
+        raise ValueError("it must be an address or a name, without a port")
+    return value
+
+
+def _token(value: str) -> str:
+    if len(value) < 16:
+        raise ValueError("it must have at least 16 characters: openssl rand -hex 32 makes a good one")
+    if not value.isascii() or any(letter.isspace() for letter in value):
+        raise ValueError("it must consist of ASCII letters, digits and signs without blanks")
+    return value
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def _urls(value: str) -> tuple[str, ...]:
+    return tuple(_base_url(word) for word in _words(value))
+
+
+def _lines(value: str) -> tuple[str, ...]:
+    found = tuple(value.split())
+    if any("://" not in word for word in found):
+        raise ValueError("each must be a URL: https://…, slack://…, mailto://…")
+    return found
 
 
 def _cron(value: str) -> str:
@@ -150,6 +187,70 @@ class Settings:
         "SYNC_VALUE_RISE_FACTOR", "100", "a single price that rises by more is held until a second sync confirms it",
         _number(1, 1_000_000_000),
     )  # fmt: skip
+    host: str = _setting("HOST", "127.0.0.1", "address that `serve` listens on; 0.0.0.0 for every one", _host)
+    port: int = _setting("PORT", "8080", "port that `serve` listens on", _whole(0, 65_535))
+    auth_token: str = _setting(
+        "AUTH_TOKEN", "", "bearer token for routes that write; at least 16 characters", _token, is_secret=True
+    )
+    auth_read_token: str = _setting(
+        "AUTH_READ_TOKEN", "", "bearer token for routes that read; without it reading is open", _token, is_secret=True
+    )
+    auth_oidc_audience: tuple[str, ...] = _setting(
+        "AUTH_OIDC_AUDIENCE", "", "base URL of this service, as Google-signed tokens name it (several: commas)", _urls
+    )
+    auth_oidc_accounts: tuple[str, ...] = _setting(
+        "AUTH_OIDC_ACCOUNTS", "", "e-mail of the service account that may write (several: commas)", _words
+    )
+    auth_oidc_keys_url: str = _setting(
+        "AUTH_OIDC_KEYS_URL", "https://www.googleapis.com/oauth2/v3/certs", "where Google's public keys are", _base_url
+    )
+    auth_oidc_single_use: bool = _setting(
+        "AUTH_OIDC_SINGLE_USE", "1", "accept each Google-signed token once; 0: until it expires", _flag
+    )
+    auth_trust_cloud_run: bool = _setting(
+        "AUTH_TRUST_CLOUD_RUN", "0",
+        "1: Cloud Run has checked the signature of the token and taken it away; only the claims are checked", _flag,
+    )  # fmt: skip
+    alert_urls: tuple[str, ...] = _setting(
+        "ALERT_URLS", "", "where alerts go: https://… (webhook), slack://…, mailto://… (several: blanks)", _lines,
+        is_secret=True,
+    )  # fmt: skip
+    alert_webhook_secret: str = _setting(
+        "ALERT_WEBHOOK_SECRET", "", "key that webhooks are signed with; at least 16 characters", _token, is_secret=True
+    )
+    alert_price_percent: float = _setting(
+        "ALERT_PRICE_PERCENT", "10", "a price that changes by at least this much is an alert", _number(0, 1_000_000)
+    )
+    serve_max_body_kb: int = _setting("SERVE_MAX_BODY_KB", "64", "larger requests are refused", _whole(1, 1_000_000))
+    serve_timeout_seconds: float = _setting(
+        "SERVE_TIMEOUT_SECONDS", "30", "a request must have arrived, and a read be answered, within this time",
+        _number(0.1, 3600),
+    )  # fmt: skip
+    serve_max_requests: int = _setting(
+        "SERVE_MAX_REQUESTS",
+        "2000",
+        "requests in progress at once; one more is told to come back",
+        _whole(1, 1_000_000),
+    )
+    serve_log_reads: bool = _setting(
+        "SERVE_LOG_READS", "0", "1: log reads from memory as well, which costs a part of their speed", _flag
+    )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        from urllib.parse import unquote
+
+        parts = [urlsplit(url) for url in (self.database_url, *self.alert_urls)]
+        passwords = [word for it in parts for word in (it.password or "", unquote(it.password or ""))]
+        return tuple(
+            word
+            for word in (
+                self.api_key, self.auth_token, self.auth_read_token, self.alert_webhook_secret, *self.alert_urls,
+                *passwords,
+            )
+            if len(word) >= 4
+        )  # fmt: skip
 
     @property
     def min_interval(self) -> timedelta:
@@ -170,6 +271,9 @@ class Settings:
         return f"Settings({', '.join(shown)})"
 
 
+#: What "none" is, where it is not an empty text.
+_EMPTY: dict[Callable[[str], Any], Any] = {_words: (), _urls: (), _lines: ()}
+
 #: The table, in the order of the docs.
 TABLE: tuple[Setting, ...] = tuple(f.metadata["setting"] for f in fields(Settings))
 
@@ -184,7 +288,7 @@ def read(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         setting: Setting = f.metadata["setting"]
         text = (merged.get(setting.variable) or "").strip() or setting.default
         try:
-            values[f.name] = setting.parse(text) if text else text
+            values[f.name] = setting.parse(text) if text else _EMPTY.get(setting.parse, "")
         except ValueError as error:
             shown = "" if setting.is_secret else f" = {text!r}"
             raise SettingsError(f"{setting.variable}{shown} cannot be used: {error}.") from error

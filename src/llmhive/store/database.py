@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 from llmhive.errors import DatabaseUnavailable, SchemaOutdated, SettingsError
 
 #: The newest migration; a test compares it with `migrations/versions`.
-HEAD = "0002"
+HEAD = "0003"
 #: PostgreSQL's advisory lock around migrations: any number that is ours.
 _MIGRATION_LOCK = 6_031_769_201
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")

@@ -418,6 +418,61 @@ snapshot = sa.Table(
     comment="A name for an instant of belief, to go back to",
 )  # fmt: skip
 
+alert = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("event_id", sa.String(36), nullable=False, unique=True, comment="the same however often it is told"),
+    sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True,
+              comment="the run whose message tells it; while unconfirmed, the run that found it"),
+    sa.Column("kind", sa.String, nullable=False, comment="new, removed, repriced, expiring, run_failed, run_held"),
+    sa.Column("model_id", sa.String, comment="NULL: the run as a whole"),
+    sa.Column("facts", Json, nullable=False, comment="what a receiver is told"),
+    sa.Column("state", sa.String, nullable=False, comment="unconfirmed: waits for a second sync; ready; withdrawn"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Index("unconfirmed_alerts", "id", info={WHERE: "state = 'unconfirmed'"}),
+    comment="The outbox: what people want to be told, written in the transaction that made it so",
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("message_id", sa.String(36), nullable=False, comment="the same at each attempt"),
+    sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False,
+              comment="its ready alerts are the message"),
+    sa.Column("channel", sa.String(16), nullable=False, comment="digest of the channel's URL, which is secret"),
+    sa.Column("label", sa.String, nullable=False, comment="what a person calls the channel: its kind and host"),
+    sa.Column("state", sa.String, nullable=False, comment="pending, delivered, given up"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due_at", Instant, nullable=False, comment="when to try next"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("delivered_at", Instant),
+    sa.Column("error", sa.Text, comment="why the last attempt failed"),
+    sa.Index("ix_delivery_run_id_channel", "run_id", "channel", unique=True),
+    sa.Index("pending_deliveries", "due_at", info={WHERE: "state = 'pending'"}),
+    comment="One run's message to one channel; delivered at least once",
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False, comment="the process that has it, as host:pid"),
+    sa.Column("until", Instant, nullable=False, comment="by the database's clock on PostgreSQL"),
+    comment="Work that one replica at a time does: deliver alerts",
+)
+
+used_token = sa.Table(
+    "used_token",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of what was signed"),
+    sa.Column("expires_at", Instant, nullable=False, index=True),
+    comment="OIDC tokens that were accepted, so that none is accepted twice; no token can be had from it",
+)
+
 
 def holds_at(begin: Any, end: Any, at: datetime) -> sa.ColumnElement[bool]:
     """Whether an instant lies in a half-open interval whose end may be open."""
