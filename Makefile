@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help sync test check history bench mutation lock docs clean
+.PHONY: help serve sync test check campaign bench mutation lock docs clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ else
 endif
 	@touch $@
 
+serve: $(VENV)/.installed ## Install what is needed, sync, and serve the catalog on http://127.0.0.1:8080
+	@exec $(BIN)/llmhive serve
+
 sync: $(VENV)/.installed ## Install what is needed and sync the catalog
 	@$(BIN)/llmhive sync
 
@@ -53,6 +56,9 @@ check: $(VENV)/.developing ## The quick part: lint, types, import contracts, tes
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto -m "not history"
+
+campaign: $(VENV)/.developing ## Three minutes of faults over several replicas and one PostgreSQL
+	$(BIN)/python -m tests.chaos.campaign
 
 bench: $(VENV)/.developing ## Measure the ratios of docs/performance.md
 	$(BIN)/python -m tests.benchmarks

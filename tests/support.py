@@ -27,6 +27,7 @@ import pytest
 if TYPE_CHECKING:
     from llmhive.app.openrouter.pipeline import Taken
     from llmhive.app.openrouter.runner import Runner
+    from llmhive.catalog.alert import Alerting
     from llmhive.catalog.feed import Scope
     from llmhive.catalog.gate import Limits
     from llmhive.catalog.run import Run
@@ -290,7 +291,14 @@ def execute(url: str, statement: str, **parameters: Any) -> None:
 
 
 def sync_at(
-    url: str, base_url: str, at: datetime, *, force: bool = False, dry_run: bool = False, seconds: float = 30
+    url: str,
+    base_url: str,
+    at: datetime,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    seconds: float = 30,
+    alerting: Alerting | None = None,
 ) -> Run:
     """One sync by a clock that stands still at `at`; everything else is real."""
     from llmhive.app.openrouter.client import Client
@@ -301,7 +309,7 @@ def sync_at(
     database = connect(url)
     try:
         sync = Sync(
-            runner_at(database, at),
+            runner_at(database, at, alerting),
             Policy(base_url, timedelta(minutes=30), Limits()),
             lambda: Client(base_url, deadline=time.monotonic() + seconds, wall=lambda: at, random=random.Random(7)),
         )
@@ -310,13 +318,13 @@ def sync_at(
         database.close()
 
 
-def runner_at(database: Database, at: datetime) -> Runner:
+def runner_at(database: Database, at: datetime, alerting: Alerting | None = None) -> Runner:
     """Runs work by a clock that stands still at `at`."""
     from llmhive.app.openrouter.runner import Runner
 
     return Runner(
         database, owner="test", stale_after=timedelta(seconds=30), patience=timedelta(seconds=30), now=lambda: at,
-        sleep=time.sleep, tell=lambda event, /, **facts: None,
+        sleep=time.sleep, tell=lambda event, /, **facts: None, alerting=alerting,
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from llmhive.catalog.run import Run
 from llmhive.store import runs
 from llmhive.store.captures import Capture
 from llmhive.store.database import Database, connect
+from tests.benchmarks import service
 from tests.support import ROOT, begin_session, captures, create_database, end_session, postgresql_server
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -336,7 +337,40 @@ def memory(folder: Path) -> Figure:
     return Figure("memory of one sync", kibibytes * 1024 / 1e6, 150.0, 1.0, "150 MB")
 
 
+def service_models(folder: Path) -> Figure:
+    """`GET /api/models/{id}` over all ids."""
+    body = newest_body()
+    with serving(body, folder) as base_url:
+        ours, floor = service.per_request(folder, base_url, service.ids(body))
+    return Figure("one model by HTTP", ours, floor, 1 / 0.75, "a bare ASGI app")
+
+
+def service_list(folder: Path) -> Figure:
+    """A list page asked again and again."""
+    with serving(newest_body(), folder) as base_url:
+        ours, floor = service.per_request(folder, base_url, ["/api/models?limit=50&sort=newest&capability=tools"])
+    return Figure("a list page, again", ours, floor, 1 / 0.70, "a bare ASGI app")
+
+
+def service_filters(folder: Path) -> Figure:
+    """List pages with a filter that was not asked before."""
+    with serving(newest_body(), folder) as base_url:
+        ours, floor = service.per_request(folder, base_url, service.distinct())
+    return Figure("list pages, distinct filters", ours, floor, 1 / 0.30, "a bare ASGI app")
+
+
+def service_syncing(folder: Path) -> Figure:
+    """How long one in a hundred answers takes while a sync is applied."""
+    *_, before, after = (body for _, body in captures("all-modalities-daily"))
+    ours, floor = service.while_syncing(folder, (before, after))
+    return Figure("p99 while a sync is applied", ours, floor, 5.0, "p99 without")
+
+
 BENCHMARKS = {
+    "service-models": service_models,
+    "service-list": service_list,
+    "service-filters": service_filters,
+    "service-syncing": service_syncing,
     "unchanged": unchanged,
     "first": first,
     "history": history,

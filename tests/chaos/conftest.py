@@ -28,18 +28,22 @@ NEW = catalog(
 PASSING = frozenset(
     {"id", "run_id", "owner", "started_at", "finished_at", "heartbeat_at", "fetched_at", "known_from", "known_to",
      "valid_from", "valid_to", "first_seen_at", "last_seen_at", "deactivated_at", "happened_at",
-     "ended_at", "reverted_at", "taken_at", "source", "notes"}
+     "ended_at", "reverted_at", "taken_at", "source", "notes", "event_id", "message_id"}
 )  # fmt: skip
 
 
 def logical(dump: Dump, *, runs: bool = False) -> dict[str, list[Any]]:
     """What a database holds, without what passes: instants are told by whether they are set."""
 
-    def value(name: str, it: Any) -> Any:
-        return (it is not None) if name in PASSING else it
+    def value(table: str, name: str, it: Any) -> Any:
+        # when a model was made is told by OpenRouter, when an alert was by a clock
+        if name in PASSING or (table, name) == ("alert", "created_at"):
+            return it is not None
+        # PostgreSQL keeps JSON in an order of its own
+        return sorted(it.items()) if isinstance(it, dict) else it
 
     found = {
-        table: sorted(repr([(name, value(name, it)) for name, it in row.items()]) for row in content)
+        table: sorted(repr([(name, value(table, name, it)) for name, it in row.items()]) for row in content)
         for table, content in dump.items()
     }
     return found if runs else {name: content for name, content in found.items() if name != "sync_run"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,16 @@ import typer
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
+from llmhive.app import settings as settings_table
 from llmhive.app.cli.main import app
+from llmhive.app.http.app import routes as app_routes
+from llmhive.app.http.auth import Access
+from llmhive.app.http.health import METRICS
+from llmhive.app.http.parameters import openapi as model_parameters
+from llmhive.app.http.serve import assemble
+from llmhive.app.live import Live
 from llmhive.app.settings import TABLE, Setting
+from llmhive.store.database import connect
 from llmhive.store.tables import CHANGE, MODEL_VERSION, metadata
 
 ROOT = Path(__file__).parents[2]
@@ -141,13 +150,56 @@ def views() -> str:
     return "\n".join(f"```sql\n{text.strip()};\n```\n" for text in (MODEL_VERSION["sqlite"], CHANGE))
 
 
+def routes() -> str:
+    """Every route with its parameters and answers, from the OpenAPI document."""
+    rows = []
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            parameters = [it["name"] for it in operation.get("parameters", ()) if it["in"] == "query"]
+            asks = ", ".join(f"`{name}`" for name in parameters)
+            answers = " ".join(sorted(operation["responses"]))
+            rows.append((f"`{method.upper()} {path}`", operation["description"].replace("\n", " "), asks, answers))
+    return _table(("route", "does", "parameters", "answers"), rows)
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document of a service that is not running."""
+    known = settings_table.read({}, ROOT / "no such file")
+    database = connect("sqlite:///none.db")
+
+    def silent(_event: str, /, **_facts: object) -> None: ...
+
+    access = Access(known, use=lambda *_: True, now=lambda: datetime.now(UTC))
+    made: dict[str, Any] = app_routes(
+        assemble(known, database, access, Live(database, tell=silent), silent, has_schedule=True)
+    ).openapi()
+    return made
+
+
+def parameters() -> str:
+    """The parameters of `GET /api/models`."""
+    rows = (
+        (f"`{it['name']}`", it["description"], str(it.get("example", "")) if "example" in it else "2026-05-01")
+        for it in model_parameters()
+    )
+    return _table(("parameter", "meaning", "example"), rows)
+
+
+def metrics() -> str:
+    """The metrics, from the table that feeds the code."""
+    return _table(("metric", "meaning"), ((f"`{name}`", text) for name, text in METRICS.items()))
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (head, *rows))
     first, *rest = lines
     return "\n".join([first, f"|{'---|' * len(head)}", *rest, ""])
 
 
-PARTS: dict[str, Callable[[], str]] = {"settings": settings, "commands": commands, "tables": tables, "views": views}
+PARTS: dict[str, Callable[[], str]] = {
+    "settings": settings, "commands": commands, "tables": tables, "views": views,
+    "routes": routes, "parameters": parameters, "metrics": metrics,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from types import TracebackType
 from typing import Any
-
-import msgspec
 
 from llmhive.app import wiring
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings, read
+from llmhive.catalog import document
 from llmhive.catalog.change import LISTED
 from llmhive.catalog.diff import Belief, between, compare
-from llmhive.catalog.model import Version, instant, pricing_document
-from llmhive.catalog.pricing import PER_TOKEN, exact, per_million, plain
+from llmhive.catalog.model import Version, instant
 from llmhive.catalog.query import Query
 from llmhive.catalog.run import Run
 from llmhive.catalog.timeline import Listing
 from llmhive.errors import NotFound, UsageError
-from llmhive.store import browse, captures, catalog, changes, history, prices, runs, snapshots
+from llmhive.store import alerts, browse, captures, catalog, changes, history, prices, runs, snapshots
 from llmhive.store.database import Database, connect
-
-_COLUMNS = (
-    "id", "canonical_slug", "name", "author", "family", "variant", "description", "created_at", "context_length",
-    "max_completion_tokens", "input_modalities", "output_modalities", "supported_parameters", "tokenizer",
-    "pricing_kind", "is_scheduled", "is_active", "first_seen_at", "last_seen_at", "deactivated_at", "expiration_date",
-    "flags",
-)  # fmt: skip
-
-
-_SERVED = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +95,7 @@ class Catalog:
             else:
                 found = browse.rows(connection, active=query.active)
         chosen, total = query.choose(found)
-        data = tuple(_model_json(row, true_at) for row in chosen)
+        data = tuple(document.listed(row, true_at) for row in chosen)
         return Page(data, total, state.catalog_version, true_at, state.source if as_of is None else "openrouter")
 
     def _check(self, at: datetime) -> None:
@@ -142,7 +128,7 @@ class Catalog:
         with self._database.read() as connection:
             model_id = name if browse.is_served(connection, name) else browse.meant_by(connection, name)
             if model_id is None:
-                raise NotFound(_why_missing(name, browse.ids(connection)))
+                raise NotFound(why_missing(name, browse.ids(connection)))
             timeline = history.timeline_of(connection, model_id)
             rates = prices.of(connection, model_id)
             first = history.first_capture(connection)
@@ -223,27 +209,24 @@ class Catalog:
             if row is None and (meant := browse.meant_by(connection, model_id)):
                 row = browse.model(connection, meant)
             if row is None:
-                raise NotFound(_why_missing(model_id, browse.ids(connection)))
-            as_of = _as_of(connection)
-            document = _model_json(row, as_of) | {"catalog_version": catalog.state(connection).catalog_version}
+                raise NotFound(why_missing(model_id, browse.ids(connection)))
+            as_of, version = _as_of(connection), catalog.state(connection).catalog_version
         content = Version.stored(row["version"], row["document"], row["text"]).model
-        return document | {
-            "alias_target": content.alias_target,
-            "hugging_face_id": content.hugging_face_id,
-            "knowledge_cutoff": content.knowledge_cutoff,
-            "is_moderated": content.is_moderated,
-            "top_context_length": content.top_context_length,
-            "overrides": pricing_document(content.pricing).get("overrides", []),
-            "source": "bootstrap" if row["raw"] is None else "openrouter",
-            "raw": None if row["raw"] is None else msgspec.Raw(row["raw"].encode()),
-        }
+        return document.whole(row, as_of, content) | {"catalog_version": version}
 
-    def runs(self, limit: int = 20) -> list[Run]:
+    def runs(self, limit: int = 20, offset: int = 0) -> list[Run]:
         """The newest runs first."""
         if not self._database.require_schema():
             return []
         with self._database.read() as connection:
-            return runs.recent(connection, limit)
+            return runs.recent(connection, limit, offset=offset)
+
+    def count_runs(self) -> int:
+        """How many runs there are."""
+        if not self._database.require_schema():
+            return 0
+        with self._database.read() as connection:
+            return sum(count for *_, count in runs.tally(connection))
 
     def run(self, run_id: int) -> Run:
         """One run with its plan and verdicts; raises `NotFound`."""
@@ -270,6 +253,7 @@ class Catalog:
             "source": None,
             "held": 0,
             "held_values": 0,
+            "alerts_pending": 0,
             "pinned": None,
             "database": self._database.label,
         }
@@ -283,6 +267,7 @@ class Catalog:
             status["models_in_catalog"] = catalog.count_active(connection)
             status["held"] = int(captures.is_anything_held(connection, "all"))
             status["held_values"] = catalog.count_held(connection)
+            status["alerts_pending"] = alerts.pending(connection)
         status["catalog_version"] = state.catalog_version
         status["source"] = state.source
         status["pinned"] = state.pinned
@@ -308,41 +293,6 @@ def _as_of(connection: Any) -> datetime | None:
         return at
     last = captures.last_applied(connection)
     return None if last is None else last.fetched_at
-
-
-def _model_json(row: Mapping[str, Any], as_of: datetime | None) -> dict[str, Any]:
-    document = {name: row[name] for name in _COLUMNS} | {"held": row["held"] or {}}
-    for name in ("created_at", "first_seen_at", "last_seen_at", "deactivated_at"):
-        document[name] = None if document[name] is None else instant(document[name])
-    if row["is_active"]:
-        # an active one was seen whenever the catalog was true
-        document["last_seen_at"] = None if as_of is None else instant(as_of)
-    if row["expiration_date"] is not None:
-        document["expiration_date"] = row["expiration_date"].isoformat()
-    pricing = _pricing_json(row)
-    document["pricing"] = pricing
-    document["pricing_per_million"] = {
-        unit: None if (rate := exact(value)) is None else plain(per_million(rate))
-        for unit, value in pricing.items()
-        if unit in PER_TOKEN
-    }
-    return document
-
-
-def _pricing_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Prices as served, but never a number that is none: a router's "-1" and a media model's "0" are null."""
-    served = row["pricing"] if isinstance(row["pricing"], dict) else _SERVED.decode(row["pricing"])
-    pricing: dict[str, Any] = {}
-    for unit, value in (served if isinstance(served, dict) else {}).items():
-        rate = exact(value)
-        if rate is None:
-            pricing[unit] = value
-        else:
-            pricing[unit] = None if rate < 0 else plain(rate)
-    for unit in ("prompt", "completion"):
-        price = row[f"{unit}_price"]
-        pricing[unit] = None if price is None else plain(price)
-    return pricing
 
 
 def _entries(timeline: list[tuple[datetime, Listing]], first: datetime | None) -> list[dict[str, Any]]:
@@ -371,7 +321,8 @@ def _told(at: datetime | str) -> str:
     return at if isinstance(at, str) else instant(at)
 
 
-def _why_missing(name: str, known: list[tuple[str, bool]]) -> str:
+def why_missing(name: str, known: list[tuple[str, bool]]) -> str:
+    """What to say of a name that means no model, given every id and whether it is active."""
     if not known:
         return "The catalog is empty. Run `llmhive sync` first."
     by_fold = {model_id.casefold(): model_id for model_id, _ in known}

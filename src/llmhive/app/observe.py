@@ -19,15 +19,31 @@ _LEVELS = {
     "Took over": logging.WARNING,
     "Heartbeat failed": logging.WARNING,
     "Left out a capture": logging.WARNING,
+    "Answer failed": logging.ERROR,
+    "Cannot read the catalog": logging.ERROR,
+    "Cannot read the database": logging.WARNING,
+    "Cannot wait for notices": logging.WARNING,
+    "Could not deliver alerts": logging.WARNING,
+    "Could not fetch keys": logging.WARNING,
+    "Could not start a sync": logging.ERROR,
+    "Refused a credential": logging.WARNING,
+    "Refused a foreign page": logging.WARNING,
+    "Stopping a run": logging.WARNING,
+    "Tracing is off": logging.WARNING,
+    "Alert not delivered": logging.WARNING,
+    "Alerts cannot be delivered": logging.WARNING,
+    "Alert given up": logging.ERROR,
 }
 #: Only for a progress bar.
 _SILENT = frozenset({"Progress"})
 
 
 class Log:
-    """Writes a sync's events as log lines."""
+    """Writes events as log lines; `context` is in each of them."""
 
-    def __init__(self, stream: TextIO, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, stream: TextIO, secrets: Iterable[str] = (), *, component: str = COMPONENT, **context: object
+    ) -> None:
         import structlog
 
         self._secrets = tuple(secret for secret in secrets if secret)
@@ -45,8 +61,7 @@ class Log:
                 self._redact,
                 renderer,
             ],
-            component=COMPONENT,
-        )
+        ).bind(component=component, **context)
 
     def __call__(self, event: str, /, **facts: object) -> None:
         """Log an event."""
@@ -63,6 +78,6 @@ class Log:
         return line
 
 
-def log_to_stderr(secrets: Iterable[str] = ()) -> Log:
+def log_to_stderr(secrets: Iterable[str] = (), *, component: str = COMPONENT, **context: object) -> Log:
     """The usual place."""
-    return Log(sys.stderr, secrets)
+    return Log(sys.stderr, secrets, component=component, **context)

@@ -89,6 +89,18 @@ def _token(value: str) -> str:
     return value
 
 
+def _webhook_secret(value: str) -> str:
+    import base64
+    import binascii
+
+    if value.startswith("whsec_"):
+        try:
+            base64.b64decode(value.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            raise ValueError("what follows whsec_ must be base64") from None
+    return _token(value)
+
+
 def _words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
@@ -99,9 +111,17 @@ def _urls(value: str) -> tuple[str, ...]:
 
 def _lines(value: str) -> tuple[str, ...]:
     found = tuple(value.split())
-    if any("://" not in word for word in found):
+    if not all(map(_is_url, found)):
         raise ValueError("each must be a URL: https://…, slack://…, mailto://…")
     return found
+
+
+def _is_url(word: str) -> bool:
+    try:
+        parts = urlsplit(word)
+        return "://" in word and (parts.scheme not in {"http", "https"} or bool(parts.hostname and parts.port != 0))
+    except ValueError:
+        return False
 
 
 def _cron(value: str) -> str:
@@ -216,8 +236,9 @@ class Settings:
         is_secret=True,
     )  # fmt: skip
     alert_webhook_secret: str = _setting(
-        "ALERT_WEBHOOK_SECRET", "", "key that webhooks are signed with; at least 16 characters", _token, is_secret=True
-    )
+        "ALERT_WEBHOOK_SECRET", "", "key that webhooks are signed with; at least 16 characters",
+        _webhook_secret, is_secret=True,
+    )  # fmt: skip
     alert_price_percent: float = _setting(
         "ALERT_PRICE_PERCENT", "10", "a price that changes by at least this much is an alert", _number(0, 1_000_000)
     )

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from llmhive.app.settings import Settings
+from llmhive.catalog.alert import Alerting, channel_of
 from llmhive.catalog.gate import Limits
 from llmhive.store.database import Database, connect
 
 if TYPE_CHECKING:
+    from llmhive.app.alerts import Deliverer
     from llmhive.app.openrouter.client import Client
     from llmhive.app.openrouter.runner import Runner, Tell
     from llmhive.app.openrouter.sync import Sync
@@ -24,9 +26,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def database(settings: Settings) -> Database:
+def database(settings: Settings, *, statement_seconds: float | None = None) -> Database:
     """The database of the settings; nothing is opened yet."""
-    return connect(settings.url)
+    return connect(settings.url, statement_seconds=statement_seconds)
 
 
 def client(settings: Settings, tell: Tell | None = None) -> Client:
@@ -50,11 +52,37 @@ def runner(settings: Settings, database: Database, tell: Tell) -> Runner:
 
     return Runner(
         database,
-        owner=f"{socket.gethostname()}:{os.getpid()}",
+        owner=_owner(),
         stale_after=timedelta(seconds=settings.stale_seconds),
         patience=timedelta(seconds=settings.timeout_seconds),
         now=now,
         sleep=time.sleep,
+        tell=tell,
+        alerting=alerting(settings),
+    )
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def alerting(settings: Settings) -> Alerting:
+    """What is alerted, and to which channels."""
+    return Alerting(settings.alert_price_percent, tuple(channel_of(url) for url in dict.fromkeys(settings.alert_urls)))
+
+
+def deliverer(settings: Settings, database: Database, tell: Tell) -> Deliverer:
+    """Sends alerts to the channels of the settings."""
+    from llmhive.app.alerts import Deliverer
+
+    return Deliverer(
+        database,
+        settings.alert_urls,
+        secret=settings.alert_webhook_secret,
+        # replicas in containers may share a name and a number
+        owner=f"{_owner()}:{os.urandom(4).hex()}",
+        now=now,
+        random=random.SystemRandom(),
         tell=tell,
     )
 

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+from llmhive.catalog.capability import capabilities
 from llmhive.errors import UsageError
 
 Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completion"]
@@ -16,7 +17,7 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 #: A row of the catalog: the columns of `model_catalog` by name, prices as `Decimal` in USD per token.
 Row = Mapping[str, Any]
 
-_KEYS: dict[Sort, Callable[[Row], Any]] = {
+KEYS: dict[Sort, Callable[[Row], Any]] = {
     "id": lambda row: row["id"],
     "name": lambda row: row["name"] and row["name"].casefold(),
     "newest": lambda row: row["created_at"],
@@ -26,7 +27,7 @@ _KEYS: dict[Sort, Callable[[Row], Any]] = {
     "completion": lambda row: row["completion_price"],
 }
 #: What people want to see first is the most of these.
-_DESCENDING = frozenset({"newest", "context", "output"})
+DESCENDING = frozenset({"newest", "context", "output"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Query:
     inputs: tuple[str, ...] = ()  #: modalities it must take
     outputs: tuple[str, ...] = ()  #: modalities it must give
     parameters: tuple[str, ...] = ()  #: parameters it must support, e.g. ``tools``
+    capabilities: tuple[str, ...] = ()  #: see `capability`: parameters, or ``vision`` …
     min_context: int | None = None  #: tokens
     min_output: int | None = None  #: tokens
     max_prompt: float | None = None  #: USD per million tokens
@@ -58,15 +60,20 @@ class Query:
 
         Raises `UsageError` for an order that there is not.
         """
-        key = _KEYS.get(self.sort)
-        if key is None:
-            raise UsageError(f"Cannot sort by {self.sort!r}. Choose one of {', '.join(SORTS)}.")
+        key = self.key()
         met = sorted((row for row in rows if self.is_met_by(row)), key=lambda row: str(row["id"]))
         known = [row for row in met if key(row) is not None]
-        known.sort(key=key, reverse=(self.sort in _DESCENDING) != self.reverse)
+        known.sort(key=key, reverse=(self.sort in DESCENDING) != self.reverse)
         ordered = known + [row for row in met if key(row) is None]
         end = None if self.limit is None else self.offset + self.limit
         return ordered[self.offset : end], len(met)
+
+    def key(self) -> Callable[[Row], Any]:
+        """What it sorts by; raises `UsageError` for an order that there is not."""
+        key = KEYS.get(self.sort)
+        if key is None:
+            raise UsageError(f"Cannot sort by {self.sort!r}. Choose one of {', '.join(SORTS)}.")
+        return key
 
     def is_met_by(self, row: Row) -> bool:
         """Whether a row meets every condition."""
@@ -83,6 +90,7 @@ class Query:
             and set(self.inputs) <= set(row["input_modalities"])
             and set(self.outputs) <= set(row["output_modalities"])
             and set(self.parameters) <= set(row["supported_parameters"])
+            and (not self.capabilities or set(self.capabilities) <= capabilities(row))
             and _reaches(row["context_length"], self.min_context)
             and _reaches(row["max_completion_tokens"], self.min_output)
             and _costs_at_most(row["prompt_price"], self.max_prompt)
@@ -100,4 +108,9 @@ def _reaches(value: Any, least: Any) -> bool:
 
 
 def _costs_at_most(price: Decimal | None, most: float | None) -> bool:
-    return most is None or (price is not None and price <= Decimal(repr(most)).scaleb(-6))
+    return most is None or (price is not None and price <= per_token(most))
+
+
+def per_token(per_million: float) -> Decimal:
+    """A limit in USD per million tokens as USD per token, exact."""
+    return Decimal(repr(per_million)).scaleb(-6)

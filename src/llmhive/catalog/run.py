@@ -39,6 +39,7 @@ class Run:
     error: str | None = None
     notes: tuple[str, ...] = ()  #: what a person should know of it, a line each
     catalog_version: int | None = None
+    due_at: datetime | None = None  #: of a skipped one: when the interval is over
     plan: tuple[dict[str, Any], ...] | None = None  #: None where it was not asked for
     verdicts: tuple[dict[str, Any], ...] | None = None
 
@@ -72,6 +73,8 @@ class Run:
             "notes": list(self.notes),
             "catalog_version": self.catalog_version,
         }
+        if self.due_at is not None:
+            document["due_at"] = instant(self.due_at)
         if self.plan is not None:
             document["plan"] = list(self.plan)
         if self.verdicts is not None:

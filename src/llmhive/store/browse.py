@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,11 +11,24 @@ import sqlalchemy as sa
 
 from llmhive.catalog.model import Model
 from llmhive.catalog.pricing import plain
-from llmhive.store import catalog, history, prices, versions
-from llmhive.store.tables import description, model_catalog, served_version, version
+from llmhive.store import captures, catalog, history, prices, versions
+from llmhive.store.catalog import State
+from llmhive.store.tables import capture, description, model_catalog, served_version, version
 
 _c = model_catalog.c
 _BARE = [column for column in _c if column.name not in {"raw", "version"} and not column.name.endswith("per_million")]
+_WHOLE = versions.with_documents(
+    sa.select(model_catalog, version.c.document, description.c.text).select_from(model_catalog), _c.version
+)
+#: A content has one version, but these may change without it.
+_FINGERPRINT = sa.select(
+    _c.id, _c.version, _c.is_active, _c.raw, _c.pricing,
+    *(sa.type_coerce(column, sa.Text) for column in (
+        _c.first_seen_at, _c.last_seen_at, _c.deactivated_at, _c.prompt_price, _c.completion_price, _c.flags, _c.held
+    )),
+)  # fmt: skip
+_LAST_APPLIED = sa.select(sa.func.max(capture.c.fetched_at)).where(captures.IN_HISTORY)
+_AT_ONCE = 500
 
 
 def rows(connection: sa.Connection, *, active: bool | None = None) -> list[dict[str, Any]]:
@@ -22,6 +37,36 @@ def rows(connection: sa.Connection, *, active: bool | None = None) -> list[dict[
     if active is not None:
         chosen = chosen.where(_c.is_active.is_(active))
     return [dict(row) for row in connection.execute(chosen).mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The catalog as a whole, and when it was true."""
+
+    state: State
+    as_of: datetime | None  #: None while empty
+
+
+def standing(connection: sa.Connection) -> Standing:
+    """How the catalog stands: the last applied answer, or the time of a bootstrap's facts or a restored snapshot."""
+    state = catalog.state(connection)
+    return Standing(state, state.source_at or connection.execute(_LAST_APPLIED).scalar())
+
+
+def fingerprints(connection: sa.Connection) -> dict[str, tuple[Any, ...]]:
+    """Per id what differs whenever its row does; as the database has it, since reading it as values takes long."""
+    return {row[0]: tuple(row) for row in connection.execute(_FINGERPRINT)}
+
+
+def whole_rows(connection: sa.Connection, ids: Collection[str] | None) -> Iterator[dict[str, Any]]:
+    """Rows with their records as served and their documents; None: all."""
+    if ids is None:
+        yield from (dict(row) for row in connection.execute(_WHOLE).mappings())
+        return
+    wanted = sorted(ids)
+    for position in range(0, len(wanted), _AT_ONCE):
+        chosen = _WHOLE.where(_c.id.in_(wanted[position : position + _AT_ONCE]))
+        yield from (dict(row) for row in connection.execute(chosen).mappings())
 
 
 def rows_as_of(connection: sa.Connection, at: datetime, *, active: bool | None = None) -> list[dict[str, Any]]:
@@ -76,9 +121,7 @@ def _rate(model: Model, unit: str, at: datetime) -> str | None:
 
 def model(connection: sa.Connection, model_id: str) -> dict[str, Any] | None:
     """One row with its record as served and its document, active or not."""
-    chosen = sa.select(model_catalog, version.c.document, description.c.text).select_from(model_catalog)
-    joined = versions.with_documents(chosen, _c.version)
-    row = connection.execute(joined.where(_c.id == model_id)).mappings().first()
+    row = connection.execute(_WHOLE.where(_c.id == model_id)).mappings().first()
     return None if row is None else dict(row)
 
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from llmhive.catalog.feed import Scope
 from llmhive.errors import StoreError
+from llmhive.store.alerts import IS_UNCONFIRMED
 from llmhive.store.tables import body, capture, catalog_state, model_catalog, sync_run
 
 if sys.version_info >= (3, 14):
@@ -206,6 +207,7 @@ class Known:
     has_held_values: bool = False  #: whether a value of some model is held
     is_pinned: bool = False
     is_moved: bool = False  #: whether belief was moved by hand since the last sync
+    has_unconfirmed: bool = False  #: whether an alert waits for a second sync
     newest_at: datetime | None = None  #: when the newest of any scope was fetched, whatever became of it
     catalog_version: int = 0
     source: str | None = None  #: of the catalog
@@ -228,6 +230,7 @@ _REST = sa.select(
     sa.select(catalog_state.c.pinned).scalar_subquery().label("pinned"),
     sa.select(catalog_state.c.is_moved).scalar_subquery().label("is_moved"),
     sa.exists().where(model_catalog.c.held.is_not(None)).label("has_held_values"),
+    sa.exists().where(IS_UNCONFIRMED).label("has_unconfirmed"),
 )
 
 
@@ -243,6 +246,7 @@ def known(connection: sa.Connection, scope: Scope) -> Known:
         has_held_values=bool(rest.has_held_values),
         is_pinned=rest.pinned is not None,
         is_moved=bool(rest.is_moved),
+        has_unconfirmed=bool(rest.has_unconfirmed),
         newest_at=rest.newest_at,
         catalog_version=rest.catalog_version or 0,
         source=rest.source,

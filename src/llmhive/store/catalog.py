@@ -21,6 +21,7 @@ from llmhive.catalog.hold import PRICING, Held
 from llmhive.catalog.model import Model, Version, pricing_document
 from llmhive.catalog.pricing import per_million, plain
 from llmhive.store import versions
+from llmhive.store.notices import tell_readers
 from llmhive.store.tables import catalog_state, holds_at, model_belief, model_catalog
 
 _WRITE_STATE = catalog_state.update().where(catalog_state.c.id == 1)
@@ -97,6 +98,7 @@ def write_state(connection: sa.Connection, new: State) -> None:
     }
     if not connection.execute(_WRITE_STATE, values).rowcount:
         connection.execute(catalog_state.insert(), {"id": 1, **values})
+    tell_readers(connection)
 
 
 def count_active(connection: sa.Connection) -> int:

@@ -161,8 +161,9 @@ class Database:
         self.engine.dispose()
 
 
-def connect(url: str) -> Database:
-    """A database by its URL; nothing is opened or created yet.
+def connect(url: str, *, statement_seconds: float | None = None) -> Database:
+    """A database by its URL; nothing is opened or created yet. On PostgreSQL no statement takes longer than
+    `statement_seconds`.
 
     ``sqlite:///FILE`` (the folder is made by `Database.migrate`), ``postgresql://…`` or ``postgres://…``, Cloud SQL
     socket URLs (``?host=/cloudsql/…``) included.
@@ -180,9 +181,20 @@ def connect(url: str) -> Database:
             json_serializer=_identity,
             json_deserializer=_identity,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 10, "application_name": "llmhive"},
+            # a server that went away without a word is found out within half a minute
+            connect_args={
+                "connect_timeout": 10,
+                "application_name": "llmhive",
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 20_000,
+            },
         )
         event.listen(engine, "connect", _prepare_postgresql)
+        if statement_seconds is not None:
+            most = f"SET statement_timeout = {round(statement_seconds * 1000)}"
+            event.listen(engine, "connect", lambda connection, _: (connection.execute(most), connection.commit()))
         return Database(engine)
     if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
         if not parsed.database or parsed.database == ":memory:":

@@ -63,6 +63,13 @@ class NotDue:
     due_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that began after this one was asked for is over: it did what was asked."""
+
+    run: Run
+
+
 def claim(
     connection: sa.Connection,
     kind: Kind,
@@ -72,8 +79,11 @@ def claim(
     now: datetime,
     interval: timedelta | None,
     stale_after: timedelta = timedelta(seconds=30),
-) -> Claimed | Busy | NotDue:
-    """Take the lock; `interval` None lifts the interval, nothing lifts the lock."""
+    asked_at: datetime | None = None,
+) -> Claimed | Busy | NotDue | Done:
+    """Take the lock; `interval` None lifts the interval, nothing lifts the lock. A run of the kind that began since
+    `asked_at` is as good as a new one.
+    """
     _one_at_a_time(connection)
     present = clock(connection, now)
     interrupted: tuple[int, ...] = ()
@@ -86,12 +96,8 @@ def claim(
         why = "The process that ran it ended without a word; nothing of it was applied."
         end(connection, running.id, "interrupted", now=now, error=why)
         interrupted = (running.id,)
-    if interval is not None:
-        last = _last(connection, kind, DONE)
-        due = due_at(last.started_at if last else None, interval)
-        # a start in the future is another machine's wrong clock, not a reason to wait for years
-        if last is not None and due is not None and now < due <= now + 2 * interval:
-            return NotDue(last, due)
+    if (needless := not_needed(connection, kind, now=now, interval=interval, asked_at=asked_at)) is not None:
+        return needless
     row = {
         "kind": kind,
         "trigger": trigger,
@@ -101,6 +107,23 @@ def claim(
         "heartbeat_at": present,
     }
     return Claimed(connection.execute(_BEGIN, row).scalar_one(), interrupted)
+
+
+def not_needed(
+    connection: sa.Connection, kind: Kind, *, now: datetime, interval: timedelta | None, asked_at: datetime | None
+) -> NotDue | Done | None:
+    """Why a run of a kind need not start, whoever has the lock; None: it may."""
+    if asked_at is not None:
+        newest = last_finished(connection, kind)
+        if newest is not None and asked_at <= newest.started_at <= now and newest.status != "interrupted":
+            return Done(newest)
+    if interval is not None:
+        last = _last(connection, kind, DONE)
+        due = due_at(last.started_at if last else None, interval)
+        # a start in the future is another machine's wrong clock, not a reason to wait for years
+        if last is not None and due is not None and now < due <= now + 2 * interval:
+            return NotDue(last, due)
+    return None
 
 
 def heartbeat(connection: sa.Connection, run_id: int, now: datetime) -> bool:
@@ -152,7 +175,7 @@ def holds(connection: sa.Connection, scope: str, *, since: datetime) -> list[Hol
         .join(verdict, verdict.c.run_id == capture.c.run_id)
         .join(sync_run, sync_run.c.id == capture.c.run_id)
         .where(
-            sync_run.c.kind == "regular",
+            sync_run.c.kind.in_(("regular", "research")),
             capture.c.state.in_(("held", "superseded")),
             capture.c.scope == scope,
             capture.c.fetched_at > since,
@@ -178,9 +201,16 @@ def get(connection: sa.Connection, run_id: int) -> Run:
     return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts)
 
 
-def recent(connection: sa.Connection, limit: int, *, kind: Kind | None = None) -> list[Run]:
+def tally(connection: sa.Connection) -> list[tuple[str, str, int]]:
+    """How many runs there are of each kind and status."""
+    counted = sa.select(sync_run.c.kind, sync_run.c.status, sa.func.count())
+    rows = connection.execute(counted.group_by(sync_run.c.kind, sync_run.c.status).order_by("kind", "status"))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def recent(connection: sa.Connection, limit: int, *, kind: Kind | None = None, offset: int = 0) -> list[Run]:
     """The newest runs first, without their plans."""
-    chosen = sa.select(*_LISTED).order_by(sync_run.c.id.desc()).limit(limit)
+    chosen = sa.select(*_LISTED).order_by(sync_run.c.id.desc()).limit(limit).offset(offset)
     if kind is not None:
         chosen = chosen.where(sync_run.c.kind == kind)
     return [_run(row) for row in connection.execute(chosen)]

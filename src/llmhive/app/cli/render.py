@@ -231,6 +231,9 @@ class Narrator:
                 f"{facts.get('at_most_seconds')} s."
             ),
             "Took over": lambda: f"Run {facts.get('run')} had died; it is marked interrupted.",
+            "Alert not delivered": lambda: (
+                f"An alert to {facts.get('channel')} was not delivered ({facts.get('error')}); it is sent again later."
+            ),
             "Left out a capture": lambda: f"Left out a stored capture that can no longer be read: {facts.get('error')}",
         }
         if event in say:

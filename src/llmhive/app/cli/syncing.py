@@ -12,8 +12,7 @@ from llmhive.app import wiring
 from llmhive.app.cli import render, summary, work
 from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog
-from llmhive.catalog.run import Run
-from llmhive.errors import UsageError
+from llmhive.catalog.run import Kind, Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +39,10 @@ def sync(
         ),
     ] = False,
     research: Annotated[
-        bool, typer.Option("--research", hidden=True, help="The weekly kind; not in this version yet.")
+        bool,
+        typer.Option(
+            "--research", help="The weekly kind, with an interval of its own; in this version the model list only."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -51,10 +53,13 @@ def sync(
     OpenRouter gave no usable answer, and with 3 when the gate held an answer that cannot be true: in both cases the
     last good catalog stays.
     """
-    if research:
-        raise UsageError("The research sync is not part of this version yet; `llmhive sync` does the regular one.")
-    with work.database() as (settings, database), work.telling(settings) as tell:
-        ended = wiring.sync(settings, database, tell).run(trigger="cli", force=force, dry_run=dry_run)
+    kind: Kind = "research" if research else "regular"
+    with (
+        work.database() as (settings, database),
+        work.telling(settings) as tell,
+        work.delivering(settings, database, tell, dry_run=dry_run),
+    ):
+        ended = wiring.sync(settings, database, tell).run(trigger="cli", kind=kind, force=force, dry_run=dry_run)
     work.end(ended, as_json=json, with_plan=dry_run)
 
 

@@ -35,7 +35,7 @@ def telling(settings: Settings) -> Iterator[Tell]:
             # a twentieth of a second of imports that only this needs
             from llmhive.app import observe
 
-            yield observe.log_to_stderr([settings.api_key])
+            yield observe.log_to_stderr(settings.secrets)
     except (KeyboardInterrupt, SystemExit):
         typer.echo("llmhive: Stopped. Nothing of this run was applied.", err=True)
         raise
@@ -52,9 +52,30 @@ def database() -> Iterator[tuple[Settings, Database]]:
         opened.close()
 
 
+@contextmanager
+def delivering(settings: Settings, opened: Database, tell: Tell, *, dry_run: bool = False) -> Iterator[None]:
+    """At the end, send what there is to tell, however the run ended; what cannot be sent now is sent later."""
+    urls = () if dry_run else settings.alert_urls
+    try:
+        yield
+    except Exception:
+        if urls:
+            _deliver(settings, opened, tell)
+        raise
+    if urls:
+        _deliver(settings, opened, tell)
+
+
+def _deliver(settings: Settings, opened: Database, tell: Tell) -> None:
+    try:
+        wiring.deliverer(settings, opened, tell).deliver_due()
+    except (KeyboardInterrupt, SystemExit):
+        typer.echo("llmhive: Stopped. What alerts are left are sent later; the run itself is over.", err=True)
+
+
 def run(do: Callable[[Runner, Settings], Run], *, as_json: bool, with_plan: bool = False) -> NoReturn:
     """Run something under the lock, print how it ended, and exit with its code."""
-    with database() as (settings, opened), telling(settings) as tell:
+    with database() as (settings, opened), telling(settings) as tell, delivering(settings, opened, tell):
         ended = do(wiring.runner(settings, opened, tell), settings)
     end(ended, as_json=as_json, with_plan=with_plan)
 

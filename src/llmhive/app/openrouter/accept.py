@@ -73,7 +73,7 @@ def _accept(runner: Runner, number: int, waiting: _Waiting, limits: Limits, run_
     bring_up_to_date(runner.database, number, waiting.decoder, now=runner.now, tell=runner.tell)
     with runner.database.read() as connection:
         content = captures.read_body(connection, waiting.filed.capture.digest)
-    Pipeline(runner.database, limits).take(
+    Pipeline(runner.database, limits, alerting=runner.alerting).take(
         waiting.filed.capture,
         content,
         run_id=number,

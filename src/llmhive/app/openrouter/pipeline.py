@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from llmhive.app.openrouter import bootstrap
 from llmhive.app.openrouter.decode import DECODER, decode
+from llmhive.catalog.alert import Alerting, Event, Settled, events_of, settle
 from llmhive.catalog.diff import Baseline, Belief, Plan, diff, withhold
 from llmhive.catalog.feed import SCOPES, Feed, Record, Scope, covers
 from llmhive.catalog.gate import Before, Judgement, Limits, Waiver, judge
@@ -19,7 +20,7 @@ from llmhive.catalog.model import Model, Version
 from llmhive.catalog.run import Status
 from llmhive.catalog.timeline import Listing
 from llmhive.errors import StoreError
-from llmhive.store import captures, catalog, history, prices, runs, versions
+from llmhive.store import alerts, captures, catalog, history, prices, runs, versions
 from llmhive.store.captures import Capture
 from llmhive.store.database import Database, Schema
 
@@ -64,9 +65,12 @@ class Taken:
 class Pipeline:
     """decode → diff → gate → apply, for the captures of one run; keeps both ledgers in memory between them."""
 
-    def __init__(self, database: Database, limits: Limits, decoder: Decoder = DECODE) -> None:
+    def __init__(
+        self, database: Database, limits: Limits, decoder: Decoder = DECODE, *, alerting: Alerting | None = None
+    ) -> None:
         self._database = database
         self._limits = limits
+        self._alerting = alerting or Alerting()
         self._decode = decoder
         self._bodies = captures.Captures()
         self._loaded = False
@@ -192,6 +196,9 @@ class Pipeline:
             if state != self._state:
                 catalog.write_state(connection, state)
             runs.keep_verdicts(connection, run_id, judgement.verdicts)
+            if ends_run and not is_pinned:
+                # one run, one message
+                self._alert(connection, plan, run_id, now)
             if ends_run:
                 row = _row(plan, judgement, state.catalog_version, note)
                 if state.pinned is not None:
@@ -199,6 +206,22 @@ class Pipeline:
                 runs.end(connection, run_id, status, now=known_at(), **row)
         self._remember(capture, judged, listings, beliefs, state)
         return Taken(plan, judgement, status)
+
+    def _alert(self, connection: Any, plan: Plan, run_id: int, now: datetime) -> None:
+        """Write what there is to tell, as a part of what makes it so."""
+        found: list[Event] = []
+        # where belief was empty, a bootstrap's or moved by hand, what differs is not what happened
+        if plan.baseline is None and self._state.source is not None and not self._state.is_moved:
+            found = events_of(plan, self._believed.by_id, price_percent=self._alerting.price_percent)
+        waiting = alerts.unconfirmed(connection)
+        settled = Settled()
+        if waiting:
+            believed = self._believed.by_id
+            models = {it: believed[it].version.model for it in waiting.values() if it in believed}
+            settled = settle(plan, models, found)
+        alerts.write(
+            connection, run_id, found, now=now, channels=self._alerting.channels, waiting=waiting, settled=settled
+        )
 
     def _catch_up(self, connection: Any, run_id: int, now: datetime) -> dict[str, Belief]:
         """Believe, inactive, what came and went at OpenRouter while the catalog was pinned."""
@@ -260,7 +283,8 @@ class Pipeline:
             runs.keep_verdicts(connection, run_id, judgement.verdicts)
             if ends_run:
                 row = _row(plan, judgement, self._state.catalog_version, note)
-                runs.end(connection, run_id, "held", now=now, error=judgement.why, **row)
+                ended = runs.end(connection, run_id, "held", now=now, error=judgement.why, **row)
+                alerts.write_of_run(connection, ended, now=now, channels=self._alerting.channels)
         self._waiting.add(capture.scope)
         return Taken(plan, judgement, "held")
 

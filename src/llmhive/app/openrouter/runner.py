@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
+from llmhive.catalog.alert import Alerting
 from llmhive.catalog.run import DONE, Kind, Run, Status
 from llmhive.errors import ClockError, LLMHiveError, StoreError, UpstreamError
-from llmhive.store import runs
+from llmhive.store import alerts, runs
 from llmhive.store.database import Database, Schema
 
 #: Threads that are kept, since starting one costs as much as an unchanged sync's statements.
@@ -37,6 +38,22 @@ class Work(Generic[T]):
     do: Callable[[int, T], Run | None]  #: given the run's number; it ends the run itself, and may return it
     scope: str | None = None
     interval: timedelta | None = None  #: since the last good run of the kind; None: none
+    asked_at: datetime | None = None  #: a run of the kind that began since then will do as well
+
+
+def skipped(kind: Kind, trigger: str, now: datetime, why: str, *, due_at: datetime | None = None) -> Run:
+    """The answer to who asked for a run that need not or cannot be."""
+    return Run(kind, trigger, "skipped", now, finished_at=now, notes=(f"Skipped: {why}",), due_at=due_at)
+
+
+def not_due(kind: Kind, trigger: str, now: datetime, found: runs.NotDue) -> Run:
+    """The answer while the interval is not over."""
+    how = "llmhive sync --force" if trigger == "cli" else '{"force": true}'
+    why = (
+        f"run {found.last.id} synced at {found.last.started_at:%H:%M} UTC; due again at "
+        f"{found.due_at:%Y-%m-%d %H:%M} UTC (SYNC_MIN_INTERVAL_MINUTES). To sync now: {how}"
+    )
+    return skipped(kind, trigger, now, why, due_at=found.due_at)
 
 
 class Runner:
@@ -52,8 +69,10 @@ class Runner:
         now: Callable[[], datetime],
         sleep: Callable[[float], None],
         tell: Tell,
+        alerting: Alerting | None = None,
     ) -> None:
         self.database = database
+        self.alerting = alerting or Alerting()
         self.now = now
         self.tell = tell
         self._owner = owner
@@ -85,7 +104,8 @@ class Runner:
         began = self.now()
         while True:
             now = self.now()
-            if watched is not None and watched.kind == work.kind and (outcome := self._outcome(watched)):
+            is_watched = watched is not None and watched.kind == work.kind
+            if watched is not None and is_watched and (outcome := self._outcome(watched)):
                 return self._skipped(work, trigger, outcome)
             with self.database.write() as connection:
                 found = runs.claim(
@@ -96,20 +116,22 @@ class Runner:
                     now=now,
                     interval=work.interval,
                     stale_after=self._stale_after,
+                    # one that was watched may end between the look at it and this
+                    asked_at=work.asked_at or (watched.started_at if watched is not None and is_watched else None),
                 )
                 if isinstance(found, runs.Claimed):
                     looked = work.look(connection)
             if isinstance(found, runs.Claimed):
                 for dead in found.interrupted:
                     self.tell("Took over", run=dead)
+                self.tell("Took the lock", run=found.run_id, kind=work.kind)
                 return found.run_id, looked
+            if isinstance(found, runs.Done):
+                if work.asked_at is not None:
+                    return found.run
+                return self._skipped(work, trigger, self._outcome(found.run) or f"run {found.run.id} was at it.")
             if isinstance(found, runs.NotDue):
-                return self._skipped(
-                    work,
-                    trigger,
-                    f"run {found.last.id} synced at {found.last.started_at:%H:%M} UTC; due again at "
-                    f"{found.due_at:%Y-%m-%d %H:%M} UTC (SYNC_MIN_INTERVAL_MINUTES). To sync now: llmhive sync --force",
-                )
+                return not_due(work.kind, trigger, now, found)
             is_alive = watched is not None and (
                 watched.id != found.run.id or watched.heartbeat_at != found.run.heartbeat_at
             )
@@ -122,7 +144,12 @@ class Runner:
                 return self._skipped(work, trigger, f"run {found.run.id} ({found.run.kind}) is still running.")
             if watched is None:
                 left = max(self._stale_after - found.silent_for, timedelta(0))
-                self.tell("Waiting for another sync", run=found.run.id, at_most_seconds=round(left.total_seconds(), 1))
+                self.tell(
+                    "Waiting for another sync",
+                    run=found.run.id,
+                    kind=found.run.kind,
+                    at_most_seconds=round(left.total_seconds(), 1),
+                )
                 watched = found.run
             elif found.run.kind == work.kind or watched.id != found.run.id:
                 watched = found.run
@@ -139,8 +166,7 @@ class Runner:
         return None
 
     def _skipped(self, work: Work[T], trigger: str, why: str) -> Run:
-        now = self.now()
-        return Run(work.kind, trigger, "skipped", now, finished_at=now, notes=(f"Skipped: {why}",))
+        return skipped(work.kind, trigger, self.now(), why)
 
     def _work(self, work: Work[T], run_id: int, looked: T) -> Run:
         ended: Run | None = None
@@ -167,7 +193,9 @@ class Runner:
     def _end_badly(self, run_id: int, status: Status, error: str, scope: str | None) -> None:
         try:
             with self.database.write() as connection:
-                runs.end(connection, run_id, status, now=self.now(), error=error, scope=scope)
+                now = self.now()
+                ended = runs.end(connection, run_id, status, now=now, error=error, scope=scope)
+                alerts.write_of_run(connection, ended, now=now, channels=self.alerting.channels)
         except StoreError as trouble:
             # the run stays `running` and is found dead later
             self.tell("Could not write how the run ended", run=run_id, error=str(trouble))

@@ -17,7 +17,7 @@ from llmhive.app.openrouter.rederive import bring_up_to_date
 from llmhive.app.openrouter.runner import Runner, Work
 from llmhive.catalog.feed import Scope
 from llmhive.catalog.gate import Limits
-from llmhive.catalog.run import DONE, Run, Status
+from llmhive.catalog.run import DONE, Kind, Run, Status
 from llmhive.errors import ClockError, UpstreamError
 from llmhive.store import captures, catalog, runs
 from llmhive.store.captures import Capture, Known
@@ -71,19 +71,35 @@ class Sync:
         self._now = runner.now
         self._tell = runner.tell
 
-    def run(self, *, trigger: str, force: bool = False, dry_run: bool = False) -> Run:
-        """Sync, and say how it went; never raises for what OpenRouter did, only for the database or a mistake."""
+    def prepare(self) -> None:
+        """The tables are there."""
+        self._runner.prepare()
+
+    def run(
+        self,
+        *,
+        trigger: str,
+        kind: Kind = "regular",
+        force: bool = False,
+        dry_run: bool = False,
+        asked_at: datetime | None = None,
+    ) -> Run:
+        """Sync, and say how it went; never raises for what OpenRouter did, only for the database or a mistake.
+
+        A run of the kind that began since `asked_at` will do as well.
+        """
         self._tell("Starting OpenRouter sync", trigger=trigger, force=force, dry_run=dry_run)
         if dry_run:
-            ended = self._rehearse(trigger, force)
+            ended = self._rehearse(kind, trigger, force)
         else:
             self._runner.prepare()
             work = Work(
-                "regular",
+                kind,
                 look=lambda connection: captures.known(connection, SCOPE),
                 do=lambda run_id, known: self._sync(run_id, known, force),
                 scope=SCOPE,
                 interval=None if force else self._policy.interval,
+                asked_at=asked_at,
             )
             ended = self._runner.run(work, trigger=trigger)
             if ended.status in {"failed", "held"}:
@@ -96,7 +112,7 @@ class Sync:
         with self._database.read() as connection:
             state = catalog.state(connection)
         if state.source is None:
-            note = self._load_bootstrap(ended.trigger)
+            note = self.load_bootstrap(ended.trigger)
         elif state.source == "bootstrap":
             note = f"The catalog holds the bootstrap facts of {state.source_at:%Y-%m-%d}; they are not synced yet."
         else:
@@ -109,7 +125,7 @@ class Sync:
         asked = self._ask(known, force)
         if asked.is_unchanged:
             return self._confirm(run_id, known, asked.capture)
-        taken = Pipeline(self._database, self._policy.limits).take(
+        taken = Pipeline(self._database, self._policy.limits, alerting=self._runner.alerting).take(
             asked.capture,
             self._body(asked),
             run_id=run_id,
@@ -141,8 +157,8 @@ class Sync:
         is_same = last is not None and (answer.status == 304 or answer.digest == last.digest)
         digest = last.digest if last is not None and is_same else answer.digest
         capture = Capture(fetched_at, self._policy.source, SCOPE, digest, answer.etag, answer.last_modified)
-        # what is held by value or pinned makes the same body say something else
-        settles = not (known.has_held_values or known.is_pinned or known.is_moved)
+        # where a value is held, a removal unconfirmed or the catalog pinned, the same body says something else
+        settles = not (known.has_held_values or known.has_unconfirmed or known.is_pinned or known.is_moved)
         return _Asked(capture, answer.body, is_same, is_same and settles)
 
     def _comparable(self, known: Known) -> Capture | None:
@@ -186,13 +202,13 @@ class Sync:
             captures.Captures().keep(connection, capture, None, run_id, "applied")
         return ended
 
-    def _rehearse(self, trigger: str, force: bool) -> Run:
+    def _rehearse(self, kind: Kind, trigger: str, force: bool) -> Run:
         """A dry run: takes no lock, migrates nothing, writes nothing."""
         known = Known()
         if self._database.require_schema():
             with self._database.read() as connection:
                 known = captures.known(connection, SCOPE)
-        run = Run("regular", trigger, "running", self._now(), dry_run=True, scope=SCOPE, plan=(), verdicts=())
+        run = Run(kind, trigger, "running", self._now(), dry_run=True, scope=SCOPE, plan=(), verdicts=())
         try:
             asked = self._ask(known, force)
             if asked.is_unchanged:
@@ -223,7 +239,7 @@ class Sync:
             **counts(plan),
         )
 
-    def _load_bootstrap(self, trigger: str) -> str:
+    def load_bootstrap(self, trigger: str) -> str:
         """Fill an empty catalog with the facts shipped with LLMHive, as a run of its own; returns a line about it."""
         with self._database.write() as connection:
             run_id = self._runner.at_once(connection, "bootstrap", trigger=trigger)

@@ -1,0 +1,149 @@
+"""The service: FastAPI for its routes, with the front before it. Start reading here, then `front.py`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from llmhive.app.http import health, ledger, problem, reading, schema, syncing
+from llmhive.app.http.auth import Denied
+from llmhive.app.http.front import App, Front, TooLarge
+from llmhive.app.http.problem import Problem
+from llmhive.app.http.service import Refusal, Service
+from llmhive.app.openrouter.runner import Tell
+from llmhive.app.tracing import Tracing
+from llmhive.errors import LLMHiveError
+from llmhive.version import VERSION
+
+_ABOUT = (
+    "The OpenRouter model catalog: what is available, what it costs, and what it did at any time. Prices are decimal "
+    "strings. What is unknown is null, never zero. Errors are `application/problem+json`. Answers say how old the "
+    "catalog is (`catalog_age_seconds`) and where it is from (`source`). `catalog_version` rises with every change and "
+    "is the ETag of reads."
+)
+#: A background task of the service, for as long as it runs.
+Task = Callable[[], AbstractAsyncContextManager[None]]
+
+
+def build(service: Service, *, tell: Tell, mark: str, tracing: Tracing, tasks: Sequence[Task] = ()) -> App:
+    """The ASGI app of a service."""
+    settings = service.settings
+    return Front(
+        routes(service, tasks),
+        service.memory,
+        service.access,
+        service.counts,
+        tell=tell,
+        max_body=settings.serve_max_body_kb * 1024,
+        max_requests=settings.serve_max_requests,
+        log_reads=settings.serve_log_reads,
+        mark=mark,
+        tracing=tracing,
+    )
+
+
+def routes(service: Service, tasks: Sequence[Task] = ()) -> FastAPI:
+    """All routes, and what goes on beside them."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with _all(tasks):
+            yield
+
+    app = FastAPI(
+        title="LLMHive", version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan,
+        redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
+    )  # fmt: skip
+    for room in (syncing, reading, ledger, health):
+        room.add_to(app, service)
+    _add_problems(app)
+    _describe(app)
+    return app
+
+
+@asynccontextmanager
+async def _all(tasks: Sequence[Task]) -> AsyncIterator[None]:
+    if not tasks:
+        yield
+        return
+    async with tasks[0](), _all(tasks[1:]):
+        yield
+
+
+def _add_problems(app: FastAPI) -> None:
+    def with_id(request: Request, found: Problem) -> Response:
+        kept = ("Retry-After", "WWW-Authenticate")
+        again = {name: found.headers[name] for name in kept if name in found.headers}
+        return Problem(found.status_code, found.detail, again, **found.more, request_id=request.scope["request_id"])
+
+    @app.exception_handler(LLMHiveError)
+    async def ours(request: Request, error: LLMHiveError) -> Response:
+        return with_id(request, problem.of(error))
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> Response:
+        return with_id(request, error.problem)
+
+    @app.exception_handler(TooLarge)
+    async def too_large(request: Request, error: TooLarge) -> Response:
+        return with_id(request, Problem(413, str(error)))
+
+    @app.exception_handler(Denied)
+    async def denied(request: Request, error: Denied) -> Response:
+        return with_id(request, Problem(error.status, error.detail, error.headers))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        found = [{"at": ".".join(map(str, it["loc"])), "why": it["msg"]} for it in error.errors()]
+        told = "; ".join(f"{it['at']}: {it['why']}" for it in found)
+        return with_id(request, Problem(422, f"The request cannot be used: {told}.", errors=found))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        details = {
+            404: "There is nothing at this address. /openapi.json lists what there is.",
+            405: "This address does not take that method. /openapi.json lists what there is.",
+        }
+        phrase = HTTPStatus(error.status_code).phrase
+        found = Problem(
+            error.status_code, details.get(error.status_code, phrase), request_id=request.scope["request_id"]
+        )
+        if error.headers:
+            found.headers.update(error.headers)
+        return found
+
+
+def _describe(app: FastAPI) -> None:
+    """The OpenAPI document, with the shape of problems and the credential."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = make()
+            components = made.setdefault("components", {})
+            components.setdefault("schemas", {})["Problem"] = schema.Problem.model_json_schema()
+            components["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer",
+                           "description": "A token of the settings, or a Google-signed OIDC token."}
+            }  # fmt: skip
+            for path in made["paths"].values():
+                for method, operation in path.items():
+                    # on a loopback address none is needed, and reading is open unless a token is set
+                    operation["security"] = [{}, {"bearer": []}] if method == "get" else [{"bearer": []}, {}]
+                    operation["responses"].pop("422", None) if not _can_be_invalid(operation) else None
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _can_be_invalid(operation: dict[str, Any]) -> bool:
+    found = operation["responses"].get("422", {}).get("content", {})
+    return problem.MEDIA_TYPE in found

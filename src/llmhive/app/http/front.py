@@ -1,0 +1,260 @@
+"""The front: a small ASGI app before FastAPI. It answers reads from memory itself, and bounds, marks, counts and logs
+all others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from llmhive.app.http import problem
+from llmhive.app.http.auth import Access
+from llmhive.app.http.counts import Counts
+from llmhive.app.http.memory import Answer, Memory, accepts_gzip, is_known
+from llmhive.app.http.parameters import BadParameter
+from llmhive.app.openrouter.runner import Tell
+from llmhive.app.tracing import Tracing
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_CLOUD_TRACE = re.compile(rb"([0-9a-f]{32})(?:/.*)?")
+_MODELS, _ONE, _FAMILIES = "/api/models", "/api/models/", "/api/models/families"
+_JSON: Headers = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-cache"),
+    (b"vary", b"accept-encoding"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_SAFE = (b"x-content-type-options", b"nosniff")
+
+
+#: Asked every few seconds by machines: no line of log unless something is wrong.
+_QUIET = frozenset(("/healthz", "/readyz", "/metrics"))
+
+
+class TooLarge(Exception):
+    """A request's body is larger than allowed."""
+
+
+class Front:
+    """Answers what memory knows; hands the rest to `app`."""
+
+    def __init__(
+        self,
+        app: App,
+        memory: Memory,
+        access: Access,
+        counts: Counts,
+        *,
+        tell: Tell,
+        max_body: int,
+        max_requests: int,
+        log_reads: bool,
+        mark: str,
+        tracing: Tracing,
+    ) -> None:
+        """`mark` begins the ids of this process's requests."""
+        self._app = app
+        self._memory = memory
+        self._access = access
+        self._counts = counts
+        self._tell = tell
+        self._max_body = max_body
+        self._max_requests = max_requests
+        self._log_reads = log_reads
+        self._mark = mark.encode()
+        self._tracing = tracing
+        self._numbers = itertools.count(1)
+        self._in_progress = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path, method = scope["path"], scope["method"]
+        if path.startswith(_MODELS) and method in {"GET", "HEAD"}:
+            headers = scope["headers"]
+            if self._access.may_read(headers):
+                if not self._memory.is_ready:
+                    await self._refuse(scope, send, 503, "The catalog was not read yet: the database does not answer.")
+                    return
+                try:
+                    answer, route = self._look(path, scope["query_string"])
+                except BadParameter as error:
+                    await self._refuse(scope, send, 422, str(error), parameter=error.name)
+                    return
+                if answer is not None:
+                    await self._answer(answer, route, scope, send)
+                    return
+        await self._hand_on(scope, receive, send)
+
+    def _look(self, path: str, query_string: bytes) -> tuple[Answer | None, str]:
+        if path == _MODELS:
+            return self._memory.models(query_string), _MODELS
+        if path == _FAMILIES:
+            return (None if query_string else self._memory.families()), _FAMILIES
+        if path.startswith(_ONE) and not query_string:
+            return self._memory.model(path[len(_ONE) :]), "/api/models/{id}"
+        return None, ""
+
+    async def _answer(self, answer: Answer, route: str, scope: Scope, send: Send) -> None:
+        known = accepted = given = b""
+        for name, value in scope["headers"]:
+            if name == b"accept-encoding":
+                accepted = value
+            elif name == b"if-none-match":
+                known = value
+            elif name == b"x-request-id":
+                given = value
+        request_id = given if given and _REQUEST_ID.fullmatch(given) else self._mark + b"%x" % next(self._numbers)
+        method = scope["method"]
+        if known and is_known(known, answer.etag):
+            self._counts.count(route, method, 304)
+            headers = [*_JSON[1:], (b"etag", answer.etag), (b"x-request-id", request_id)]
+            await send({"type": "http.response.start", "status": 304, "headers": headers})
+            await send({"type": "http.response.body"})
+        else:
+            self._counts.count(route, method, 200)
+            begin = self._memory.begin()
+            body = answer.packed(begin) if accepted and accepts_gzip(accepted) else None
+            headers = [*_JSON, (b"etag", answer.etag), (b"x-request-id", request_id)]
+            if body is None:
+                body = begin + answer.rest
+            else:
+                headers.append((b"content-encoding", b"gzip"))
+            headers.append((b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        if self._log_reads:
+            self._tell("Answered", method=method, path=_shown(scope), status=304 if known else 200,
+                       request=request_id.decode())  # fmt: skip
+
+    async def _refuse(self, scope: Scope, send: Send, status: int, detail: str, **more: Any) -> None:
+        """Answer with a problem before anybody else has seen the request."""
+        scope.setdefault("request_id", self._request_id(scope))
+        self._counts.count(_MODELS if status == 422 else "", scope["method"], status)
+        self._tell("Answered", method=scope["method"], path=_shown(scope), status=status, request=scope["request_id"])
+        await self._problem(scope, send, status, detail, **more)
+
+    async def _problem(self, scope: Scope, send: Send, status: int, detail: str, **more: Any) -> None:
+        request_id = scope["request_id"]
+        body = problem.encode(status, detail, request_id=request_id, **more)
+        headers = [
+            (b"content-type", problem.MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", request_id.encode()),
+            _SAFE,
+        ]
+        if status == 503:
+            headers.append((b"retry-after", problem.AGAIN.encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _request_id(self, scope: Scope) -> str:
+        """The id of a request: the caller's, its trace's, or a new one."""
+        found = {name: value for name, value in scope["headers"] if name in _SAYS_ID}
+        for name, pattern in _SAYS_ID.items():
+            match = pattern.fullmatch(found.get(name, b""))
+            if match is not None:
+                return match[match.lastindex or 0].decode()
+        return (self._mark + b"%x" % next(self._numbers)).decode()
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["request_id"] = self._request_id(scope)
+        if self._in_progress >= self._max_requests:
+            await self._refuse(scope, send, 503, "Too many requests are in progress. Try again in a moment.")
+            return
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._max_body:
+            await self._refuse(scope, send, 413, self._too_large)
+            return
+        began = time.perf_counter()
+        self._in_progress += 1
+        try:
+            parent = headers.get(b"traceparent", b"").decode("ascii", "replace")
+            with self._tracing.span(scope["method"], parent=parent, is_server=True) as span:
+                scope["trace"] = span.parent
+                status = await self._pass_through(scope, receive, send)
+                span.set(http_request_method=scope["method"], http_route=_route(scope), http_status=status,
+                         request_id=scope["request_id"])  # fmt: skip
+                if status >= 500:
+                    span.fail(f"HTTP {status}")
+        finally:
+            self._in_progress -= 1
+        seconds = time.perf_counter() - began
+        route = _route(scope)
+        self._counts.count(route, scope["method"], status)
+        self._counts.time(route, seconds)
+        if status >= 400 or scope["path"] not in _QUIET:
+            self._tell("Answered", method=scope["method"], path=_shown(scope), status=status,
+                       seconds=round(seconds, 4), request=scope["request_id"])  # fmt: skip
+
+    async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Let the app answer; returns the status."""
+        status, received, is_head = 0, 0, scope["method"] == "HEAD"
+        mark = [(b"x-request-id", scope["request_id"].encode()), _SAFE]
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body:
+                raise TooLarge(f"The request is larger than {self._max_body} bytes.")
+            return message
+
+        async def marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *mark]
+            elif is_head:
+                message = {**message, "body": b""}
+            await send(message)
+
+        asked = {**scope, "method": "GET"} if is_head else scope
+        try:
+            await self._app(asked, limited, marked)
+        except TooLarge:
+            await self._problem(scope, send, 413, self._too_large)
+            return 413
+        except Exception as error:
+            # the message of a mistake may hold anything: it is for the log, which removes the secrets it knows
+            self._tell("Answer failed", method=scope["method"], path=_shown(scope), request=scope["request_id"],
+                       error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())  # fmt: skip
+            if status:
+                raise
+            await self._problem(scope, send, 500, "Something went wrong here. The log has more, by the request's id.")
+            return 500
+        if is_head and "route" in asked:
+            scope["route"] = asked["route"]
+        return status
+
+    @property
+    def _too_large(self) -> str:
+        return f"The request is larger than {self._max_body} bytes (SERVE_MAX_BODY_KB)."
+
+
+_SAYS_ID = {b"x-request-id": _REQUEST_ID, b"traceparent": _TRACE, b"x-cloud-trace-context": _CLOUD_TRACE}
+
+
+def _shown(scope: Scope) -> str:
+    """The path as it came, percent-encoded: nothing in it can pass for something else in a log."""
+    return str(scope.get("raw_path", b"").decode("ascii", "backslashreplace"))[:500]
+
+
+def _route(scope: Scope) -> str:
+    """The route's pattern: paths themselves are without number."""
+    route = scope.get("route")
+    return getattr(route, "path", "").replace(":path", "") or "other"

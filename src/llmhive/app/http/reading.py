@@ -1,0 +1,119 @@
+"""Reads: models, families, history, changes, snapshots."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from llmhive.app import wiring
+from llmhive.app.http import parameters, schema
+from llmhive.app.http.memory import Answer
+from llmhive.app.http.parameters import BadParameter
+from llmhive.app.http.problem import Problem
+from llmhive.app.http.service import Refusal, Service
+from llmhive.app.library import why_missing
+from llmhive.errors import NotFound
+
+Offset = Annotated[int, Query(ge=0, le=2**53)]
+Limit = Annotated[int | None, Query(ge=1, le=2**53, description="at most so many; without it: all")]
+
+
+def add_to(app: FastAPI, service: Service) -> None:
+    """Register the routes. Those of `/api/models` are answered from memory by `Front`, before they come here, unless
+    they need the database or a slower look at the credential.
+    """
+    _add_models(app, service)
+    _add_history(app, service)
+
+
+def _add_models(app: FastAPI, service: Service) -> None:
+    reads: dict[str, Any] = {"tags": ["models"], "response_model": None, "dependencies": [Depends(service.reader)]}
+
+    @app.get("/api/models", **reads, openapi_extra={"parameters": parameters.openapi()},
+             responses={200: {"model": schema.ModelList}, **schema.problems(400, 401, 422, 503)})  # fmt: skip
+    async def models(request: Request) -> Response:
+        """The models that meet all conditions, now or at any past instant; unknown values meet no limit."""
+        query_string = request.scope["query_string"]
+        try:
+            answer = service.memory.models(query_string)
+            if answer is not None:
+                return _of(service, answer)
+            wish = parameters.read(query_string)
+        except BadParameter as error:
+            raise Refusal(Problem(422, str(error), parameter=error.name)) from error
+        page = await run_in_threadpool(
+            service.catalog.models, wish.query, as_of=wish.as_of, known_at=wish.known_at
+        )  # fmt: skip
+        document = page.to_json() | {"limit": wish.query.limit, "offset": wish.query.offset}
+        return await run_in_threadpool(service.answer, request, document)
+
+    @app.get("/api/models/families", **reads,
+             responses={200: {"model": schema.FamilyList}, **schema.problems(401)})  # fmt: skip
+    async def families() -> Response:
+        """The families with their models, the newest first."""
+        return _of(service, service.memory.families())
+
+    @app.get("/api/models/{id:path}/history", **reads,
+             responses={200: {"model": schema.History}, **schema.problems(401, 404, 503)})  # fmt: skip
+    def history(request: Request, id: str) -> Response:
+        """Every change of a model, and its prices over time."""
+        return service.answer(request, service.catalog.history(id))
+
+    @app.get("/api/models/{id:path}", **reads,
+             responses={200: {"model": schema.Model}, **schema.problems(401, 404)})  # fmt: skip
+    async def model(id: str) -> Response:
+        """One model, active or not, by its id (`/`, `:` and `~` raw or percent-encoded) or its canonical slug."""
+        answer = service.memory.model(id)
+        if answer is None:
+            view = service.memory.view
+            known = [(entry.id, entry.is_active) for entry in view.entries]
+            raise NotFound(await run_in_threadpool(why_missing, id[:200], known))
+        return _of(service, answer)
+
+
+def _add_history(app: FastAPI, service: Service) -> None:
+    reads: dict[str, Any] = {"tags": ["history"], "response_model": None, "dependencies": [Depends(service.reader)]}
+
+    @app.get("/api/changes", **reads,
+             responses={200: {"model": schema.ChangeList}, **schema.problems(401, 422, 503)})  # fmt: skip
+    def changes(
+        request: Request,
+        since: Annotated[
+            str | None,
+            Query(
+                description="from this day or instant (ISO 8601, UTC); without it: 7 days ago", examples=["2026-11-01"]
+            ),
+        ] = None,
+        until: Annotated[str | None, Query(description="until this instant, excluded")] = None,
+        limit: Limit = None,
+        offset: Offset = 0,
+    ) -> Response:
+        """What happened at OpenRouter, newest first, once each, only what a second capture confirmed."""
+        begin = wiring.now() - timedelta(days=7) if since is None else _instant("since", since)
+        found = service.catalog.changes(begin, None if until is None else _instant("until", until))
+        end = None if limit is None else offset + limit
+        document: dict[str, Any] = {"data": found[offset:end], "total": len(found), "limit": limit, "offset": offset}
+        return service.answer(request, document)
+
+    @app.get("/api/snapshots", **reads,
+             responses={200: {"model": schema.SnapshotList}, **schema.problems(401, 503)})  # fmt: skip
+    def snapshots(request: Request) -> Response:
+        """The snapshots, newest first."""
+        found = service.catalog.snapshots()
+        return service.answer(request, {"data": found, "total": len(found)})
+
+
+def _of(service: Service, answer: Answer) -> Response:
+    headers = {"ETag": answer.etag.decode(), "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    return Response(service.memory.begin() + answer.rest, 200, headers, "application/json")
+
+
+def _instant(name: str, value: str) -> datetime:
+    try:
+        return parameters.instant(value)
+    except ValueError as error:
+        raise Refusal(Problem(422, f"{name}: {error}; not {value[:60]!r}", parameter=name)) from error

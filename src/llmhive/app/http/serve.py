@@ -1,0 +1,217 @@
+"""`serve`: puts a service together and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import random
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import uvicorn
+from starlette.concurrency import run_in_threadpool
+
+from llmhive.app import observe, wiring
+from llmhive.app.http.app import Task, build
+from llmhive.app.http.auth import Access
+from llmhive.app.http.counts import Counts
+from llmhive.app.http.memory import Memory
+from llmhive.app.http.patience import patient
+from llmhive.app.http.schedule import Schedule
+from llmhive.app.http.service import Service
+from llmhive.app.http.workers import Workers
+from llmhive.app.library import Catalog
+from llmhive.app.live import Live
+from llmhive.app.openrouter.runner import Tell
+from llmhive.app.settings import Settings
+from llmhive.app.tracing import tracing
+from llmhive.errors import LLMHiveError, SchemaOutdated, SettingsError
+from llmhive.store import catalog, tokens
+from llmhive.store.database import Database
+from llmhive.version import VERSION
+
+#: Seconds a thread may hold on to Python while others wait: reading a new version must not stop those who answer.
+_SWITCH = 0.0005
+_DELIVER_EVERY = 2.0  #: seconds
+_GRACE = 3  #: seconds that answers under way are given when the service stops
+
+
+def serve(settings: Settings, *, has_schedule: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C; raises `SettingsError` and `StoreError` where it cannot start."""
+    log = observe.log_to_stderr(settings.secrets, component="LLMHive")
+    database = wiring.database(settings, statement_seconds=settings.serve_timeout_seconds)
+    access = Access(settings, use=_use_of(database), now=wiring.now, tell=log)
+    access.check_address(settings.host)
+    listening = _listen(settings.host, settings.port)
+    traces = tracing(log)
+    live = Live(database, tell=log, prepare=lambda: prepare(settings, log))
+    try:
+        live.start()
+        if isinstance(live.trouble, SchemaOutdated):
+            raise live.trouble
+        service = assemble(settings, database, access, live, log, has_schedule)
+        tasks = [*_tasks(service, log), _open(service, listening, log)]
+        app = build(service, tell=log, mark=f"{secrets.token_hex(4)}-", tracing=traces, tasks=tasks)
+        sys.setswitchinterval(_SWITCH)
+        gc.collect()
+        gc.freeze()
+        _run(app, listening, settings)
+    finally:
+        live.stop()
+        database.close()
+        listening.close()
+        traces.close()
+
+
+def prepare(settings: Settings, tell: Tell) -> None:
+    """Tables, and something to look at: the bootstrap's facts in an empty catalog."""
+    database = wiring.database(settings)
+    try:
+        sync = wiring.sync(settings, database, tell)
+        sync.prepare()
+        with database.read() as connection:
+            is_empty = catalog.state(connection).source is None
+        if is_empty:
+            sync.load_bootstrap("serve")
+    finally:
+        database.close()
+
+
+def _use_of(database: Database) -> Callable[[str, datetime], bool]:
+    def use(digest: str, expires_at: datetime) -> bool:
+        database.require_schema()
+        with database.write() as connection:
+            return tokens.use(connection, digest, expires_at, wiring.now())
+
+    return use
+
+
+def assemble(
+    settings: Settings, database: Database, access: Access, live: Live, log: Tell, has_schedule: bool
+) -> Service:
+    """The parts of a service; nothing runs yet."""
+    workers = Workers(
+        database,
+        interval=settings.min_interval,
+        stale_after=timedelta(seconds=settings.stale_seconds),
+        now=wiring.now,
+        tell=log,
+    )
+    return Service(
+        settings,
+        database,
+        Catalog(settings, database),
+        live,
+        Memory(live, seconds=time.time),
+        workers,
+        access,
+        Counts(),
+        has_schedule,
+    )
+
+
+def _tasks(service: Service, log: Tell) -> list[Task]:
+    """What goes on beside the answers; what is first stops last."""
+    settings = service.settings
+
+    @asynccontextmanager
+    async def workers() -> AsyncIterator[None]:
+        yield
+        await service.workers.close()
+
+    tasks: list[Task] = [workers]
+    if settings.alert_urls:
+        deliverer = wiring.deliverer(settings, service.database, log)
+        tasks.append(lambda: _repeating(lambda stopped: deliverer.deliver_due(is_stopped=stopped), _DELIVER_EVERY, log))
+    if service.has_schedule:
+        schedule = Schedule(
+            service.database,
+            service.workers,
+            {"regular": settings.schedule, "research": settings.research_schedule},
+            retry_after=settings.min_interval,
+            now=wiring.now,
+            jitter=lambda: random.SystemRandom().uniform(0, 1),
+            tell=log,
+        )
+        tasks.append(schedule.running)
+    return tasks
+
+
+@asynccontextmanager
+async def _repeating(do: Callable[[Callable[[], bool]], object], seconds: float, tell: Tell) -> AsyncIterator[None]:
+    """Do something again and again in a thread, which is not waited for: what it sends may hang."""
+    stopped = threading.Event()
+
+    def repeat() -> None:
+        while not stopped.wait(seconds):
+            try:
+                do(stopped.is_set)
+            except Exception as error:  # noqa: BLE001 (the thread must go on: a message that is not sent helps nobody)
+                tell("Could not deliver alerts", error=f"{type(error).__name__}: {error}")
+
+    thread = threading.Thread(target=repeat, name="alerts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        await run_in_threadpool(thread.join, 1.0)
+
+
+def _open(service: Service, listening: socket.socket, log: Tell) -> Task:
+    @asynccontextmanager
+    async def task() -> AsyncIterator[None]:
+        # who reads the line may connect at once, though the server takes up connections a moment later
+        listening.listen(2048)
+        host, port = listening.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        log("Serving", url=f"http://{shown}:{port}", version=VERSION, database=service.database.label,
+            schedule="embedded" if service.has_schedule else "external")  # fmt: skip
+        yield
+        log("Stopping")
+
+    return task
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket to listen on; raises `SettingsError` where it cannot be had."""
+    try:
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Set PORT (or --port) to another one, or HOST."
+        ) from error
+    return listening
+
+
+def _run(app: object, listening: socket.socket, settings: Settings) -> None:
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http=patient(settings.serve_timeout_seconds),
+        loop="uvloop" if os.name != "nt" else "asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        # who is at the other end of a connection is a question of access
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise LLMHiveError("The service could not start; the log says why.")

@@ -1,0 +1,135 @@
+"""Keeps a `View` of the catalog fresh while others sync: readers answer from it and never wait for the database.
+
+One thread looks whenever PostgreSQL gives notice, and else every so often. It reads what changed, makes a new view and
+swaps it in whole. If the database does not answer, the last view stays, and says how old it may be.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from llmhive.catalog.view import Entry, View
+from llmhive.errors import LLMHiveError
+from llmhive.store import browse
+from llmhive.store.database import Database
+from llmhive.store.notices import Notices
+
+#: Seconds between looks: on PostgreSQL only in case a notice was lost.
+_LOOK_EVERY = {"postgresql": 1.0, "sqlite": 0.25}
+_LOOK_AGAIN = 0.5  #: seconds, after the database did not answer
+
+
+class Tell(Protocol):
+    """Where it reports to."""
+
+    def __call__(self, event: str, /, **facts: object) -> None: ...
+
+
+class Live:
+    """The newest view, kept by a thread of its own."""
+
+    def __init__(self, database: Database, *, tell: Tell, prepare: Callable[[], None] = lambda: None) -> None:
+        """`prepare` runs before the first look, until it succeeds."""
+        self._database = database
+        self._tell = tell
+        self._prepare: Callable[[], None] | None = prepare
+        self._notices = Notices(database)
+        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+        self._is_stopping = False
+        self._fingerprints: dict[str, tuple[object, ...]] = {}
+        self._looked_at: float | None = None
+        self.view: View | None = None  #: None before the first look
+        self.is_reachable = False  #: whether the database answered last time
+        self.error: str | None = None  #: why not
+        self.trouble: LLMHiveError | None = None  #: likewise
+
+    def start(self) -> None:
+        """Look once, then go on in a thread."""
+        self._try()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._is_stopping = True
+        self._notices.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    @property
+    def staleness_seconds(self) -> float | None:
+        """How old the view may be at most; None before the first look."""
+        return None if self._looked_at is None else time.monotonic() - self._looked_at
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            try:
+                self._notices.wait(_LOOK_EVERY[self._database.dialect] if self.is_reachable else _LOOK_AGAIN)
+            except LLMHiveError:
+                time.sleep(_LOOK_AGAIN)
+            except Exception as error:  # noqa: BLE001 (as below: the thread must go on)
+                self._tell("Cannot wait for notices", error=f"{type(error).__name__}: {error}")
+                time.sleep(_LOOK_AGAIN)
+            if not self._is_stopping:
+                self._try()
+        self._notices.close()
+
+    def _try(self) -> None:
+        try:
+            if self._prepare is not None:
+                self._prepare()
+                self._prepare = None
+            self.look()
+        except LLMHiveError as error:
+            if self.is_reachable or self.error != str(error):
+                self._tell("Cannot read the database", error=str(error))
+            self.is_reachable, self.error, self.trouble = False, str(error), error
+            return
+        except Exception as error:  # noqa: BLE001 (the thread must go on: a view that stays old for ever is worse)
+            self._tell("Cannot read the catalog", error=f"{type(error).__name__}: {error}")
+            self.is_reachable, self.error = False, f"internal error: {type(error).__name__}"
+            return
+        if self.error is not None:
+            self._tell("Reading the database again")
+        self.is_reachable, self.error, self.trouble = True, None, None
+
+    def look(self) -> None:
+        """Read what changed; raises `StoreError`."""
+        began = time.monotonic()
+        if not self._database.require_schema():
+            self.view = self.view or View()
+            self._looked_at = began
+            return
+        with self._database.read() as connection:
+            standing = browse.standing(connection)
+            state, old = standing.state, self.view or View(catalog_version=-1)
+            entries: tuple[Entry, ...] | None = None
+            fingerprints = self._fingerprints
+            if state.catalog_version != old.catalog_version or state.source != old.source:
+                fingerprints = browse.fingerprints(connection)
+                entries = self._changed(connection, old, fingerprints)
+        facts = {
+            "catalog_version": state.catalog_version,
+            "source": state.source,
+            "as_of": standing.as_of,
+            "pinned": state.pinned,
+        }
+        if entries is None and any(getattr(old, name) != value for name, value in facts.items()):
+            entries = old.entries
+        if entries is not None:
+            view = View.of(entries, **facts)
+            view.warm()
+            # together: where the connection is lost after reading, what was read is read again
+            self.view, self._fingerprints = view, fingerprints
+            self._tell("Reading a new version", catalog_version=state.catalog_version, models=len(entries),
+                       seconds=round(time.monotonic() - began, 3))  # fmt: skip
+        self._looked_at = began
+
+    def _changed(self, connection: Any, old: View, found: dict[str, tuple[object, ...]]) -> tuple[Entry, ...]:
+        """All entries, those that did not change as they were."""
+        changed = [model_id for model_id, print_ in found.items() if self._fingerprints.get(model_id) != print_]
+        read = browse.whole_rows(connection, None if len(changed) == len(found) else changed)
+        anew = {row["id"]: Entry(row) for row in read}
+        return tuple(anew.get(model_id) or old.by_id[model_id] for model_id in found)

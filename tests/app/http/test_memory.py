@@ -1,0 +1,161 @@
+"""Answers in two parts: gzip that is whole for a strict reader, and what headers mean."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmhive.app.http.memory import Answer, Memory, accepts_gzip, is_known
+from llmhive.app.http.parameters import BadParameter
+from llmhive.app.live import Live
+from llmhive.catalog.view import Entry, View
+from llmhive.store.database import connect
+from tests.catalog.strategies import laws
+from tests.catalog.test_query import row
+from tests.catalog.test_view import REST
+
+AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@laws
+@given(st.binary(min_size=0, max_size=70), st.binary(min_size=0, max_size=300), st.integers(1000, 60_000))
+def test_two_parts_are_one_gzip_stream(begin: bytes, seed: bytes, length: int) -> None:
+    rest = (seed or b"\x00") * (length // (len(seed) or 1) + 1)
+    answer = Answer(rest, b'W/"1"')
+    for start in (begin, begin + b"x", b""):
+        packed = answer.packed(start)
+        assert packed is not None
+        assert gzip.decompress(packed) == start + rest
+        # one member, and nothing after it
+        reader = zlib.decompressobj(wbits=31)
+        assert reader.decompress(packed) == start + rest
+        assert (reader.eof, reader.unused_data) == (True, b"")
+
+
+@laws
+@given(st.randoms(use_true_random=False), st.integers(1000, 5000))
+def test_what_cannot_be_compressed_is_whole_as_well(dice: object, length: int) -> None:
+    rest = getattr(dice, "randbytes")(length)  # noqa: B009
+    packed = Answer(rest, b"").packed(b"{")
+    assert packed is not None
+    assert gzip.decompress(packed) == b"{" + rest
+
+
+def test_the_parts_compressed_are_smaller_and_short_ones_are_left_alone() -> None:
+    packed = Answer(b"abc" * 5000, b"").packed(b"{")
+    assert packed is not None
+    assert len(packed) < 500
+    assert Answer(b"x" * 999, b"").packed(b"{") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ("gzip", True), ("GZIP", True), ("gzip, deflate, br", True), ("deflate,gzip", True), ("*", True),
+        ("gzip;q=0.001", True), ("gzip; q=1.0", True), ("br;q=1.0, gzip;q=0.8, *;q=0.1", True), ("*;q=0.1", True),
+        ("identity;q=0, gzip", True), ("gzip;q=0, gzip;q=1", True), (" gzip ", True), ("gzip ;q=1", True),
+        ("", False), ("identity", False), ("br", False), ("gzip;q=0", False), ("gzip;q=0.0", False),
+        ("*;q=0", False), ("gzip;q=0, *", False), ("x-gzipped", False), ("gzip;q=x", False), (",,;;", False),
+        ("deflate;q=1, *;q=0", False), ("gzip; q=0", False), ("gzip;Q=0", False), ("gzip; q=0 ", False),
+    ],
+)  # fmt: skip
+def test_accept_encoding(header: str, wanted: bool) -> None:
+    assert accepts_gzip(header.encode()) is wanted
+
+
+@laws
+@given(st.binary(max_size=60))
+def test_any_accept_encoding_is_read(header: bytes) -> None:
+    assert accepts_gzip(header) in {True, False}
+    assert is_known(header, b'W/"1"') in {True, False}
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ('W/"41"', True), ('"41"', True), ("*", True), (" * ", True), ('"40", W/"41"', True), ('W/"41","42"', True),
+        ('  W/"41"  ', True), ('"40" ,"41" , "42"', True),
+        ("", False), ('"4"', False), ('W/"411"', False), ("41", False), ('"41', False), ('w/"41"', False),
+        ('"W/41"', False), ("**", False),
+    ],
+)  # fmt: skip
+def test_if_none_match(header: str, wanted: bool) -> None:
+    assert is_known(header.encode(), b'W/"41"') is wanted
+
+
+# --- what is kept
+
+
+def entry(model_id: str, **columns: object) -> Entry:
+    return Entry(REST | row(model_id, **columns))
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    """Not started: its view is what the test puts there."""
+    found = Live(connect(f"sqlite:///{tmp_path / 'none.db'}"), tell=lambda event, /, **facts: None)
+    found.view = View.of(
+        [entry("a/b"), entry("a/c"), entry("b/c", author="b")], catalog_version=7, source="openrouter", as_of=AT
+    )
+    return found
+
+
+def whole(memory: Memory, answer: Answer | None) -> dict[str, object]:
+    assert answer is not None
+    found: dict[str, object] = json.loads(memory.begin() + answer.rest)
+    return found
+
+
+def test_an_answer_is_made_once_per_version(live: Live) -> None:
+    memory = Memory(live, seconds=lambda: AT.timestamp() + 5.9)
+    first = memory.models(b"author=a")
+    assert first is not None
+    assert memory.models(b"author=a") is first
+    assert whole(memory, first).items() >= {"catalog_age_seconds": 5, "catalog_version": 7, "total": 2}.items()
+    assert memory.families() is memory.families()
+    assert live.view is not None
+    live.view = View.of(live.view.entries, catalog_version=8, source="openrouter", as_of=AT + timedelta(seconds=3))
+    again = memory.models(b"author=a")
+    assert again is not None
+    assert (again.etag, first.etag) == (b'W/"8"', b'W/"7"')
+    assert whole(memory, again).items() >= {"catalog_age_seconds": 2, "catalog_version": 8, "total": 2}.items()
+
+
+def test_the_age_goes_by_the_clock_and_is_never_negative(live: Live) -> None:
+    now = [AT.timestamp()]
+    memory = Memory(live, seconds=lambda: now[0])
+    for seconds in (0, 0.99, 1, 3600, -10):
+        now[0] = AT.timestamp() + seconds
+        assert json.loads(memory.begin() + b'"x":0}')["catalog_age_seconds"] == max(int(seconds // 1), 0)
+    live.view = None
+    assert json.loads(memory.begin() + b'"x":0}')["catalog_age_seconds"] is None
+
+
+def test_before_the_first_look_the_catalog_is_empty(live: Live) -> None:
+    live.view = None
+    memory = Memory(live, seconds=lambda: 0.0)
+    assert whole(memory, memory.models(b"")).items() >= {"total": 0, "data": [], "source": None}.items()
+    assert memory.model("a/b") is None
+
+
+def test_lists_of_the_past_are_not_in_memory_and_what_cannot_be_read_is_not_kept(live: Live) -> None:
+    memory = Memory(live, seconds=lambda: 0.0)
+    assert memory.models(b"as_of=2026-01-01") is None
+    assert memory.models(b"known_at=2026-01-01T00:00:00Z") is None
+    for _ in range(2):
+        with pytest.raises(BadParameter):
+            memory.models(b"sort=x")
+
+
+def test_however_many_questions_are_asked_little_is_kept(live: Live) -> None:
+    memory = Memory(live, seconds=lambda: 0.0)
+    for number in range(3000):
+        assert whole(memory, memory.models(b"text=b&offset=%d" % number))["offset"] == number
+    assert len(memory._lists) <= 500

@@ -1,0 +1,159 @@
+"""The view that readers are answered from: compared with `Query` over the same rows, and with the rules as written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmhive.catalog import document
+from llmhive.catalog.query import SORTS, Query, Row
+from llmhive.catalog.view import Entry, View
+from tests.catalog import strategies as our
+from tests.catalog import test_query as queries
+
+AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
+some, laws = queries.some, our.laws
+#: What rows have that queries do not look at.
+REST: dict[str, Any] = {
+    "description": "…", "tokenizer": None, "is_scheduled": False, "first_seen_at": AT, "last_seen_at": None,
+    "deactivated_at": None, "flags": [], "held": None, "pricing": "{}",
+}  # fmt: skip
+
+tables = queries.rows.map(lambda found: [REST | it for it in found])
+capable = st.lists(some("vision", "audio_input", "image_output", "text"), max_size=2).map(tuple)
+wishes = st.builds(
+    lambda query, capabilities: replace(query, capabilities=capabilities), queries.queries, some((), ()) | capable
+)
+
+
+def view_of(table: Iterable[Row], **facts: Any) -> View:
+    return View.of((Entry(row) for row in table), **{"catalog_version": 1, "as_of": AT} | facts)
+
+
+def listed(table: Iterable[Row]) -> list[dict[str, Any]]:
+    """The JSON of rows as the command writes it."""
+    return [json.loads(msgspec.json.encode(document.listed(row, AT))) for row in table]
+
+
+@laws
+@given(wishes, tables)
+def test_a_view_chooses_as_a_query_does(query: Query, table: list[Row]) -> None:
+    found, total = view_of(table).choose(query)
+    wanted, count = query.choose(table)
+    assert ([json.loads(it) for it in found], total) == (listed(wanted), count)
+
+
+@laws
+@given(st.lists(wishes, max_size=4), tables)
+def test_one_question_does_not_change_the_answer_to_the_next(asked: list[Query], table: list[Row]) -> None:
+    view = view_of(table)
+    for query in asked + asked:
+        assert view.choose(query) == view_of(table).choose(query)
+
+
+@laws
+@given(tables, st.randoms(use_true_random=False))
+def test_entries_are_by_id_whatever_order_they_came_in(table: list[Row], dice: Any) -> None:
+    view = view_of(dice.sample(table, len(table)))
+    assert [it.id for it in view.entries] == sorted(it["id"] for it in table)
+    assert view.by_id == {it.id: it for it in view.entries}
+
+
+# --- what a name means
+
+
+def meant(table: list[Row], name: str) -> str | None:
+    """The rule of `store.browse.meant_by`, in other words; an id just as it is written comes first."""
+    if name in {row["id"] for row in table}:
+        return name
+    wanted = name.casefold()
+
+    def rank(row: Row) -> tuple[bool, bool, str]:
+        return (not row["is_active"], row["variant"] is not None, row["id"])
+
+    for field in ("id", "canonical_slug"):
+        found = [row for row in table if row[field] is not None and row[field].casefold() == wanted]
+        if found:
+            return str(min(found, key=rank)["id"])
+    if "/" in wanted:
+        return None
+    bare = [row["id"] for row in table if row["id"].casefold().endswith(f"/{wanted}")]
+    return bare[0] if len(bare) == 1 else None
+
+
+ids = some(
+    "a/one", "A/One", "a/ONE:free", "b/one", "b/two:free", "c/two:free", "d/e/one", "three", "a/x-2026", "x-2026"
+)
+named = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": ids,
+            "canonical_slug": some(None, "a/one-2026", "A/ONE-2026", "b/one", "x-2026", "a/x-2026"),
+            "variant": some(None, "free"),
+            "is_active": st.booleans(),
+        }
+    ).map(lambda columns: REST | queries.row(columns["id"], **columns)),
+    unique_by=lambda row: row["id"],
+)
+names = ids | some("one", "ONE", "two:free", "a/one-2026", "e/one", "/one", "", "x-2026", "X-2026", "2026", "one:free")
+
+
+@laws
+@given(named, names)
+def test_a_name_means_what_the_rule_says(table: list[Row], name: str) -> None:
+    found = view_of(table).find(name)
+    assert (None if found is None else found.id) == meant(table, name)
+
+
+# --- sharing
+
+
+@laws
+@given(tables)
+def test_what_did_not_change_is_shared_by_views(table: list[Row]) -> None:
+    old = view_of(table)
+    old.warm()
+    new = View.of(old.entries, catalog_version=2, as_of=AT.replace(hour=13))
+    for entry in new.entries:
+        assert entry is old.by_id[entry.id]
+        assert entry.listed is old.by_id[entry.id].listed
+    query = Query(active=None)
+    for before, after in zip(old.choose(query)[0], new.choose(query)[0], strict=True):
+        one, two = json.loads(before), json.loads(after)
+        moved = {key for key in one if one[key] != two[key]}
+        assert moved == ({"last_seen_at"} if one["is_active"] else set())
+        assert not one["is_active"] or two["last_seen_at"] == "2026-06-01T13:00:00Z"
+
+
+def test_an_empty_view_has_nothing() -> None:
+    view = View()
+    assert view.choose(Query()) == ([], 0)
+    assert all(view.choose(Query(sort=sort, active=None)) == ([], 0) for sort in SORTS)
+    assert (view.find("a/b"), view.find(""), view.families, view.catalog_version) == (None, None, [], 0)
+
+
+# --- families
+
+
+@laws
+@given(tables)
+def test_families_hold_every_model_once_the_newest_first(table: list[Row]) -> None:
+    found = view_of(table).families
+    assert [it["family"] for it in found] == sorted({row["family"] for row in table})
+    by_id = {row["id"]: row for row in table}
+    assert sorted(it for family in found for it in family["models"]) == sorted(by_id)
+    for family in found:
+        members = [by_id[it] for it in family["models"]]
+        assert {it["family"] for it in members} == {family["family"]}
+        assert family["active"] == len([it for it in members if it["is_active"]])
+        assert family["newest"] == members[0]["id"]
+        known = [it["created_at"] for it in members if it["created_at"] is not None]
+        assert known == sorted(known, reverse=True)
+        assert [it["created_at"] for it in members[: len(known)]] == known
