@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import select
+import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llmhive.store.database import connect
 from tests.acceptance.test_service import Gate
 from tests.acceptance.test_service_reads import problem
 from tests.fake_openrouter import FakeOpenRouter, catalog, model, never, ok, status
 from tests.serving import ENDS_WITHIN, Served, asked, serving
-from tests.support import Command, poll, rows, sync_at
+from tests.support import Command, execute, poll, rows, sqlite_template, sync_at
 
 ROOT = "/api/openrouter/sync"
 MODELS = [model(f"acme/model-{number:02}") for number in range(20)]
@@ -35,9 +36,21 @@ def url(llmhive: Command) -> str:
 def synced(llmhive: Command, fake: FakeOpenRouter) -> Command:
     """The command, with a catalog of an hour ago."""
     fake.serve(catalog(*MODELS))
-    assert llmhive("migrate") is not None
+    database = connect(url(llmhive))
+    database.migrate()
+    database.close()
     sync_at(url(llmhive), fake.base_url, datetime.now(UTC) - timedelta(hours=1))
     return llmhive
+
+
+@pytest.fixture
+def synced_bare(bare: Command, fake: FakeOpenRouter, tmp_path: Path) -> Command:
+    """The same on SQLite only, for what does not ask which database."""
+    bare.env["DATABASE_URL"] = f"sqlite:///{tmp_path / 'llmhive.db'}"
+    shutil.copy(sqlite_template(), tmp_path / "llmhive.db")
+    fake.serve(catalog(*MODELS))
+    sync_at(url(bare), fake.base_url, datetime.now(UTC) - timedelta(hours=1))
+    return bare
 
 
 # --- start
@@ -79,12 +92,11 @@ def test_where_nobody_could_write_it_does_not_start(bare: Command) -> None:
 def test_a_port_in_use_is_said(bare: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        for words, env in ((["--port", port], {}), ([], {"PORT": port})):
-            result = bare.run("serve", "--no-schedule", *words, **env)
-            assert (result.code, result.stdout) == (2, ""), result
-            assert f"port {port}" in result.stderr
-            assert "Set PORT" in result.stderr
-            assert "Traceback" not in result.stderr
+        result = bare.run("serve", "--no-schedule", PORT=port)
+    assert (result.code, result.stdout) == (2, ""), result
+    assert f"port {port}" in result.stderr
+    assert "Set PORT" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 # --- the embedded schedule
@@ -101,14 +113,14 @@ def test_a_sync_that_is_due_is_made_at_the_start(llmhive: Command, fake: FakeOpe
         assert served.get(f"{ROOT}/status").json()["schedule"] == "embedded"
 
 
-def test_a_sync_that_is_not_due_is_not_made(synced: Command, fake: FakeOpenRouter) -> None:
+def test_a_sync_that_is_not_due_is_not_made(synced_bare: Command, fake: FakeOpenRouter) -> None:
     before = len(fake.requests)
-    with serving(synced, has_schedule=True, SYNC_SCHEDULE=SELDOM, RESEARCH_SCHEDULE=SELDOM) as served:
+    with serving(synced_bare, has_schedule=True, SYNC_SCHEDULE=SELDOM, RESEARCH_SCHEDULE=SELDOM) as served:
         began = time.monotonic()
         # longer than its random wait
         poll(lambda: time.monotonic() > began + 1.5)
         assert served.logged("Starting OpenRouter sync") == []
-    assert len(rows(url(synced), "SELECT id FROM sync_run")) == 1
+    assert len(rows(url(synced_bare), "SELECT id FROM sync_run")) == 1
     assert len(fake.requests) == before
 
 
@@ -166,32 +178,28 @@ SMALL: dict[str, Any] = {
 }
 
 
-@contextlib.contextmanager
-def connected(served: Served) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as found:
-        yield found
-
-
-def closed_after(connection: socket.socket, drip: bytes = b"") -> float:
-    """Seconds until the server hangs up; meanwhile a byte of `drip` is sent every tenth of a second."""
+def closed_after(served: Served, sent: bytes, drip: bytes) -> float:
+    """Seconds until the server hangs up on who sends something, and then a byte of `drip` every tenth of a second."""
     began = time.monotonic()
     left = list(drip)
-    while time.monotonic() < began + 10:
-        readable, _, _ = select.select([connection], [], [], 0.1)
-        try:
-            if readable and not connection.recv(4096):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(sent)
+        while time.monotonic() < began + 10:
+            readable, _, _ = select.select([connection], [], [], 0.1)
+            try:
+                if readable and not connection.recv(4096):
+                    return time.monotonic() - began
+                if left:
+                    connection.send(bytes([left.pop(0)]))
+            except ConnectionError:
                 return time.monotonic() - began
-            if left:
-                connection.send(bytes([left.pop(0)]))
-        except ConnectionError:
-            return time.monotonic() - began
     raise AssertionError("it did not hang up")
 
 
-def test_whoever_is_too_slow_too_many_or_too_large_is_turned_away(synced: Command, fake: FakeOpenRouter) -> None:
-    with serving(synced, **SMALL) as served:
+def test_whoever_is_too_slow_too_many_or_too_large_is_turned_away(synced_bare: Command, fake: FakeOpenRouter) -> None:
+    with serving(synced_bare, **SMALL) as served:
         head = f"POST {ROOT} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n".encode()
-        for sent, drip in (
+        slow: list[tuple[bytes, bytes]] = [
             (b"", b""),
             (b"GET /api/models HT", b""),
             (head, b""),
@@ -199,13 +207,13 @@ def test_whoever_is_too_slow_too_many_or_too_large_is_turned_away(synced: Comman
             (b"", b"GET /api/models HTTP/1.1\r\nX-Slow: " + b"x" * 100),
             (head + b"Content-Length: 500\r\n\r\n", b" " * 100),
             (head + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 20),
-        ):
-            with connected(served) as connection:
-                connection.sendall(sent)
-                assert 0.5 < closed_after(connection, drip) < 4, (sent, drip)
+        ]
+        with ThreadPoolExecutor(len(slow)) as pool:
+            for seconds in pool.map(lambda it: closed_after(served, *it), slow):
+                assert 0.5 < seconds < 4
         # readers are answered all the same, and nothing was begun
         assert served.get("/api/models").json()["total"] == len(MODELS)
-        assert len(rows(url(synced), "SELECT id FROM sync_run")) == 1
+        assert len(rows(url(synced_bare), "SELECT id FROM sync_run")) == 1
 
         large = b" " * 1025
         problem(served.client.post(ROOT, content=large), 413)
@@ -228,15 +236,36 @@ def test_whoever_is_too_slow_too_many_or_too_large_is_turned_away(synced: Comman
         assert served.get("/healthz").status_code == 200
 
 
-def test_under_cloud_run_a_scheduler_waits_for_the_end(synced: Command, fake: FakeOpenRouter) -> None:
+def test_under_cloud_run_a_scheduler_waits_for_the_end(synced_bare: Command, fake: FakeOpenRouter) -> None:
     fake.serve(catalog(*MODELS, model("acme/new")))
-    with serving(synced, K_SERVICE="llmhive") as served:
+    with serving(synced_bare, K_SERVICE="llmhive") as served:
         found = asked(
             served, ROOT, "POST", {"X-CloudScheduler": "true", "Content-Type": "application/octet-stream"}, b""
         )
         run = json.loads(found[2])
         assert (found[0], run["status"], run["trigger"], run["added"]) == (200, "completed", "scheduler", 1)
         assert served.post(ROOT, {"force": True}).status_code == 202
+
+
+def test_reads_from_memory_are_logged_if_that_is_wanted(synced_bare: Command) -> None:
+    with serving(synced_bare, SERVE_LOG_READS=1) as served:
+        etag = served.get("/api/models").headers["etag"]
+        for known, wanted in ((etag, 304), ('"other"', 200)):
+            headers = {"If-None-Match": known, "X-Request-Id": f"read-{wanted}"}
+            assert served.client.get("/api/models", headers=headers).status_code == wanted
+            assert served.wait_for("Answered", request=f"read-{wanted}")["status"] == wanted
+
+
+def test_a_mistake_of_ours_is_a_problem_and_told_to_the_log_only(synced_bare: Command) -> None:
+    execute(url(synced_bare), "UPDATE sync_run SET plan = '5'")
+    with serving(synced_bare) as served:
+        for number in range(2):
+            answer = served.client.get(f"{ROOT}/runs/1", headers={"X-Request-Id": f"oh-{number}"})
+            assert "TypeError" not in problem(answer, 500)["detail"]
+            # the connection goes on
+            assert served.get("/healthz").status_code == 200
+            assert "TypeError" in served.wait_for("Answer failed", request=f"oh-{number}")["error"]
+            assert served.wait_for("Answered", request=f"oh-{number}")["status"] == 500
 
 
 # --- credentials

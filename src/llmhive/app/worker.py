@@ -96,7 +96,8 @@ def say(told: Told) -> None:
 def main() -> None:
     """Do the task of the command line."""
     signal.signal(signal.SIGTERM, _stop)
-    os.nice(_BACKGROUND)
+    if hasattr(os, "nice"):
+        os.nice(_BACKGROUND)
     task = msgspec.json.decode(sys.argv[1], type=Task)
     known = settings.read()
     log = observe.log_to_stderr(known.secrets, **({} if task.request_id is None else {"request": task.request_id}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from llmhive.errors import DatabaseUnavailable, SchemaOutdated, SettingsError
 HEAD = "0003"
 #: PostgreSQL's advisory lock around migrations: any number that is ours.
 _MIGRATION_LOCK = 6_031_769_201
+#: It writes plain lines about connections that are lost; what follows from a loss is said by us.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 
 

@@ -6,6 +6,7 @@ Either way a notice is only a hint: who waits looks for himself.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class Notices:
             connection.detach()
             self._connection = connection
             connection.exec_driver_sql(f"LISTEN {_CHANNEL}")
-        driver: psycopg.Connection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
+        driver: psycopg.Connection[Any] = self._connection.connection.dbapi_connection  # type: ignore[assignment]
         return driver
 
     def stop(self) -> None:
@@ -65,7 +66,9 @@ class Notices:
         """Give back the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            # what is lost cannot be given back
+            with contextlib.suppress(sa.exc.DBAPIError, _driver_error()):
+                connection.close()
 
 
 def _driver_error() -> type[Exception]:

@@ -36,6 +36,9 @@ _LAST_OF = (
     .order_by(sync_run.c.started_at.desc(), sync_run.c.id.desc())
     .limit(1)
 )
+_NEWEST = sa.select(*_LISTED).order_by(sync_run.c.id.desc()).limit(1)
+#: For the lock; a last end that is later is another machine's wrong clock.
+_LONGEST_WAIT = timedelta(minutes=1)
 _BEGIN = sync_run.insert().returning(sync_run.c.id)
 
 
@@ -87,8 +90,10 @@ def claim(
     _one_at_a_time(connection)
     present = clock(connection, now)
     interrupted: tuple[int, ...] = ()
-    running = connection.execute(_RUNNING).first()
-    if running is not None:
+    # none begins while another one runs, so the one that runs is the newest
+    newest = connection.execute(_NEWEST).first()
+    if newest is not None and newest.status == "running":
+        running = newest
         silent_for = present - running.heartbeat_at
         # a heartbeat from far in the future is a clock set back, not a sign of life
         if abs(silent_for) < stale_after or _is_applying(connection, running.id):
@@ -98,6 +103,10 @@ def claim(
         interrupted = (running.id,)
     if (needless := not_needed(connection, kind, now=now, interval=interval, asked_at=asked_at)) is not None:
         return needless
+    # who waited here for the lock began when it was free
+    freed_at = None if newest is None else newest.finished_at
+    if freed_at is not None and timedelta(0) < freed_at - now < _LONGEST_WAIT:
+        now = freed_at
     row = {
         "kind": kind,
         "trigger": trigger,

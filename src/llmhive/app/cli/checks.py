@@ -12,7 +12,7 @@ from llmhive.app.cli import render
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings
 from llmhive.errors import LLMHiveError, Refused
-from llmhive.store import captures, catalog, runs
+from llmhive.store import alerts, captures, catalog, runs
 from llmhive.store.database import Database, Schema
 
 #: Clocks further apart than this make wrong histories.
@@ -73,6 +73,7 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
         running, last = runs.running(connection), runs.last_finished(connection, "regular")
         state, clock = catalog.state(connection), runs.clock(connection, now)
         is_held, held_values = captures.is_anything_held(connection, "all"), catalog.count_held(connection)
+        pending, given_up = alerts.pending(connection), alerts.given_up(connection)
         newest = captures.newest_digest(connection)
         if newest is not None:
             captures.read_body(connection, newest)
@@ -101,11 +102,23 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
     if state.pinned is not None:
         advice = "`llmhive unpin` lets syncs change the catalog again."
         found.append(Finding("pinned", True, f"to the snapshot {state.pinned!r}", advice=advice))
+    found += _alerts(pending, given_up, settings)
     if last is not None:
         ok = last.status in {"completed", "unchanged"}
         when = render.ago(last.finished_at, now)
         words = f"{last.status}, {when}" + (f": {last.error}" if last.error else "")
         found.append(Finding("last sync", ok, words, advice=None if ok else "Run `llmhive sync` again."))
+    return found
+
+
+def _alerts(pending: int, given_up: int, settings: Settings) -> list[Finding]:
+    found = []
+    if pending and not settings.alert_urls:
+        words = f"{pending} message{'' if pending == 1 else 's'} not delivered yet"
+        found.append(Finding("alerts", True, words, advice="ALERT_URLS is not set here: another process has to."))
+    if given_up:
+        words = f"{given_up} message{'' if given_up == 1 else 's'} could not be delivered"
+        found.append(Finding("alerts", True, words, advice="Check ALERT_URLS, and the log of who delivers."))
     return found
 
 

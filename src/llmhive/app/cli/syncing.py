@@ -102,6 +102,7 @@ def status(json: Json = False) -> None:
             ("From", source.get(found["source"])),
             ("Age", None if age is None else render.span(timedelta(seconds=age))),
             ("Held", _held(found)),
+            ("Alerts", f"{found['alerts_pending']} not delivered yet" if found["alerts_pending"] else None),
             ("Pinned", found["pinned"] and f"to the snapshot {found['pinned']}; `llmhive unpin` lets syncs go on"),
             ("Next", f"{render.moment(found['next_scheduled_sync'])} by SYNC_SCHEDULE, where a scheduler runs"),
             ("Database", found["database"]),

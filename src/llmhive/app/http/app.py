@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from llmhive.app.http import health, ledger, problem, reading, schema, syncing
 from llmhive.app.http.auth import Denied
-from llmhive.app.http.front import App, Front, TooLarge
+from llmhive.app.http.front import MISTAKE, App, Front, TooLarge
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.service import Refusal, Service
 from llmhive.app.openrouter.runner import Tell
@@ -94,6 +94,10 @@ def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(TooLarge)
     async def too_large(request: Request, error: TooLarge) -> Response:
         return with_id(request, Problem(413, str(error)))
+
+    @app.exception_handler(Exception)
+    async def mistake(request: Request, error: Exception) -> Response:
+        return with_id(request, Problem(500, MISTAKE))
 
     @app.exception_handler(Denied)
     async def denied(request: Request, error: Denied) -> Response:

@@ -43,6 +43,10 @@ _SAFE = (b"x-content-type-options", b"nosniff")
 _QUIET = frozenset(("/healthz", "/readyz", "/metrics"))
 
 
+#: What a caller is told of a mistake of ours.
+MISTAKE = "Something went wrong here. The log has more, by the request's id."
+
+
 class TooLarge(Exception):
     """A request's body is larger than allowed."""
 
@@ -119,7 +123,8 @@ class Front:
                 given = value
         request_id = given if given and _REQUEST_ID.fullmatch(given) else self._mark + b"%x" % next(self._numbers)
         method = scope["method"]
-        if known and is_known(known, answer.etag):
+        is_unchanged = bool(known) and is_known(known, answer.etag)
+        if is_unchanged:
             self._counts.count(route, method, 304)
             headers = [*_JSON[1:], (b"etag", answer.etag), (b"x-request-id", request_id)]
             await send({"type": "http.response.start", "status": 304, "headers": headers})
@@ -137,7 +142,7 @@ class Front:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         if self._log_reads:
-            self._tell("Answered", method=method, path=_shown(scope), status=304 if known else 200,
+            self._tell("Answered", method=method, path=_shown(scope), status=304 if is_unchanged else 200,
                        request=request_id.decode())  # fmt: skip
 
     async def _refuse(self, scope: Scope, send: Send, status: int, detail: str, **more: Any) -> None:
@@ -233,9 +238,11 @@ class Front:
             # the message of a mistake may hold anything: it is for the log, which removes the secrets it knows
             self._tell("Answer failed", method=scope["method"], path=_shown(scope), request=scope["request_id"],
                        error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())  # fmt: skip
-            if status:
+            # the app has answered with a problem already, unless it had begun another answer
+            if status and status != 500:
                 raise
-            await self._problem(scope, send, 500, "Something went wrong here. The log has more, by the request's id.")
+            if not status:
+                await self._problem(scope, send, 500, MISTAKE)
             return 500
         if is_head and "route" in asked:
             scope["route"] = asked["route"]

@@ -80,8 +80,9 @@ class Schedule:
                         await asyncio.sleep(self._jitter())
                         await self._workers.finish(Task("sync", "scheduler", kind))
                         left = 1.0
-                except LLMHiveError as error:
-                    self._tell("Could not start a sync", kind=kind, error=str(error))
+                except Exception as error:  # noqa: BLE001 (a schedule that stops is found out days later)
+                    why = str(error) if isinstance(error, LLMHiveError) else f"{type(error).__name__}: {error}"
+                    self._tell("Could not start a sync", kind=kind, error=why)
                     continue
                 wait = min(wait, max(left, 0.5))
             await asyncio.sleep(wait)

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from starlette.concurrency import run_in_threadpool
 
 from llmhive.app import observe, wiring
@@ -39,6 +40,7 @@ from llmhive.version import VERSION
 
 #: Seconds a thread may hold on to Python while others wait: reading a new version must not stop those who answer.
 _SWITCH = 0.0005
+_THREADS = 14
 _DELIVER_EVERY = 2.0  #: seconds
 _GRACE = 3  #: seconds that answers under way are given when the service stops
 
@@ -123,6 +125,8 @@ def _tasks(service: Service, log: Tell) -> list[Task]:
 
     @asynccontextmanager
     async def workers() -> AsyncIterator[None]:
+        # a thread more than the pool has connections would only wait for one
+        current_default_thread_limiter().total_tokens = _THREADS
         yield
         await service.workers.close()
 

@@ -41,6 +41,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self.first: asyncio.Future[Told] = loop.create_future()  #: what settles who asked: not the wait for a dead run
         self.began: Told | None = None
+        self.other: int | None = None  #: another replica's run of its kind that it waited for
         self.ended: asyncio.Future[Told] = loop.create_future()
         self.listening = asyncio.create_task(self._listen())
 
@@ -53,6 +54,8 @@ class Worker:
             if last.what == "began":
                 self.began, self.began_at = last, self._now()
             waits_for_its_kind = last.what == "waits" and last.kind == self.task.kind
+            if waits_for_its_kind:
+                self.other = last.run_id
             if not (self.first.done() or waits_for_its_kind):
                 self.first.set_result(last)
             if last.what in {"ended", "refused"}:
@@ -129,7 +132,8 @@ class Workers:
                 if told.run is not None and told.run["status"] == "skipped" and "due_at" not in told.run:
                     # another replica was faster: join it
                     found = await run_in_threadpool(self._running, task.kind)
-                    if found is not None and (ended := await self._join(found.id or 0)) is not None:
+                    other = begun.worker.other if found is None else found.id
+                    if other is not None and (ended := await self._join(other)) is not None:
                         return ended
                 return _run_of(told)
             assert begun.run is not None
@@ -169,6 +173,8 @@ class Workers:
         found = _run_of(told)
         if found["status"] == "skipped" and "due_at" not in found:
             running = await run_in_threadpool(self._running, worker.task.kind)
+            if running is None and worker.other is not None:
+                running = await run_in_threadpool(self._get, worker.other)
             if running is not None:
                 return Begun(running.to_json())
         return Begun(found)
