@@ -96,7 +96,7 @@ def _add_problems(app: FastAPI) -> None:
         return with_id(request, Problem(413, str(error)))
 
     @app.exception_handler(Exception)
-    async def mistake(request: Request, error: Exception) -> Response:
+    async def mistake(request: Request, _: Exception) -> Response:
         return with_id(request, Problem(500, MISTAKE))
 
     @app.exception_handler(Denied)
