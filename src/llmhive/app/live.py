@@ -54,9 +54,13 @@ class Live:
     def stop(self) -> None:
         """End the thread."""
         self._is_stopping = True
-        self._notices.stop()
+        self._notices.wake()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
+
+    def wake(self) -> None:
+        """Look soon: there may be something new."""
+        self._notices.wake()
 
     @property
     def staleness_seconds(self) -> float | None:
@@ -102,11 +106,10 @@ class Live:
             self.view = self.view or View()
             self._looked_at = began
             return
+        fingerprints, entries = self._fingerprints, None
         with self._database.read() as connection:
             standing = browse.standing(connection)
             state, old = standing.state, self.view or View(catalog_version=-1)
-            entries: tuple[Entry, ...] | None = None
-            fingerprints = self._fingerprints
             if state.catalog_version != old.catalog_version or state.source != old.source:
                 fingerprints = browse.fingerprints(connection)
                 entries = self._changed(connection, old, fingerprints)
@@ -116,8 +119,6 @@ class Live:
             "as_of": standing.as_of,
             "pinned": state.pinned,
         }
-        if entries is None and any(getattr(old, name) != value for name, value in facts.items()):
-            entries = old.entries
         if entries is not None:
             view = View.of(entries, **facts)
             view.warm()
@@ -125,6 +126,8 @@ class Live:
             self.view, self._fingerprints = view, fingerprints
             self._tell("Reading a new version", catalog_version=state.catalog_version, models=len(entries),
                        seconds=round(time.monotonic() - began, 3))  # fmt: skip
+        elif any(getattr(old, name) != value for name, value in facts.items()):
+            self.view = old.at(**facts)
         self._looked_at = began
 
     def _changed(self, connection: Any, old: View, found: dict[str, tuple[object, ...]]) -> tuple[Entry, ...]:

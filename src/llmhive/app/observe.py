@@ -64,7 +64,9 @@ class Log:
         ).bind(component=component, **context)
 
     def __call__(self, event: str, /, **facts: object) -> None:
-        """Log an event."""
+        """Log an event; what is told after a run took the lock is told of that run."""
+        if event == "Took the lock":
+            self._logger = self._logger.bind(run=facts["run"])
         if event not in _SILENT:
             self._logger.msg(event, severity=logging.getLevelName(_LEVELS.get(event, logging.INFO)), **facts)
 

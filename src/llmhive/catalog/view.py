@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import compress, islice
 from operator import itemgetter
@@ -22,7 +22,7 @@ import msgspec
 from llmhive.catalog import document
 from llmhive.catalog.capability import capabilities
 from llmhive.catalog.model import Version, instant
-from llmhive.catalog.query import DESCENDING, Query, per_token
+from llmhive.catalog.query import DESCENDING, SORTS, Query, per_token
 
 _encode = msgspec.json.Encoder().encode
 
@@ -93,9 +93,20 @@ class View:
     def _listed(self) -> tuple[bytes, ...]:
         return tuple(self.begin(entry) + entry.listed for entry in self.entries)
 
+    def at(self, **facts: Any) -> View:
+        """The same models as a view of other facts; what follows from the models alone is not made again."""
+        other = View(entries=self.entries, by_id=self.by_id, **facts)
+        made: dict[str, Any] = {
+            name: self.__dict__[name] for name in ("_index", "_names", "families") if name in self.__dict__
+        }
+        other.__dict__.update(made)
+        return other
+
     def warm(self) -> None:
-        """Make what the first reader would wait for."""
-        self._listed  # noqa: B018
+        """Make what the first readers would wait for."""
+        self._names  # noqa: B018
+        for sort in SORTS:
+            self.choose(_EVERYTHING if sort == "id" else Query(sort=sort))
 
     def choose(self, query: Query) -> tuple[list[bytes], int]:
         """The JSON of a page of the models that meet a query, and how many do in all; as `Query.choose`."""
@@ -172,6 +183,14 @@ _SETS: dict[str, Callable[[Mapping[str, Any]], Iterable[Any]]] = {
     "parameters": lambda row: set(row["supported_parameters"]),
     "capabilities": capabilities,
 }
+
+
+#: Asks of every condition.
+_EVERYTHING = Query(
+    text="a", author="", family="", variant="", kind="", inputs=("",), outputs=("",), parameters=("",),
+    capabilities=("",), min_context=0, min_output=0, max_prompt=0.0, max_completion=0.0,
+    new_since=datetime.min.replace(tzinfo=UTC), expiring_before=date.min,
+)  # fmt: skip
 
 
 def _wanted(query: Query) -> Iterator[tuple[str, Any]]:

@@ -33,12 +33,13 @@ class Notices:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: sa.Connection | None = None
-        self._stopped = threading.Event()
+        self._woken = threading.Event()
 
     def wait(self, seconds: float) -> None:
         """Wait for a notice, for so long at most; raises `DatabaseUnavailable` where the connection is lost."""
         if self._database.dialect != "postgresql":
-            self._stopped.wait(seconds)
+            self._woken.wait(seconds)
+            self._woken.clear()
             return
         try:
             listener = self._listen()
@@ -58,9 +59,9 @@ class Notices:
         driver: psycopg.Connection[Any] = self._connection.connection.dbapi_connection  # type: ignore[assignment]
         return driver
 
-    def stop(self) -> None:
-        """End the wait, from another thread (on PostgreSQL with its time-out)."""
-        self._stopped.set()
+    def wake(self) -> None:
+        """End the wait, from another thread; on PostgreSQL only a notice or the time-out does."""
+        self._woken.set()
 
     def close(self) -> None:
         """Give back the connection."""

@@ -8,7 +8,7 @@ import itertools
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from llmhive.app.http import problem
@@ -107,22 +107,15 @@ class Front:
         if path == _MODELS:
             return self._memory.models(query_string), _MODELS
         if path == _FAMILIES:
-            return (None if query_string else self._memory.families()), _FAMILIES
-        if path.startswith(_ONE) and not query_string:
+            return self._memory.families(), _FAMILIES
+        if path.startswith(_ONE):
             return self._memory.model(path[len(_ONE) :]), "/api/models/{id}"
         return None, ""
 
     async def _answer(self, answer: Answer, route: str, scope: Scope, send: Send) -> None:
-        known = accepted = given = b""
-        for name, value in scope["headers"]:
-            if name == b"accept-encoding":
-                accepted = value
-            elif name == b"if-none-match":
-                known = value
-            elif name == b"x-request-id":
-                given = value
-        request_id = given if given and _REQUEST_ID.fullmatch(given) else self._mark + b"%x" % next(self._numbers)
-        method = scope["method"]
+        found = {name: value for name, value in scope["headers"] if name in _READ}
+        known, accepted = found.get(b"if-none-match", b""), found.get(b"accept-encoding", b"")
+        request_id, method = self._id_of(found), scope["method"]
         is_unchanged = bool(known) and is_known(known, answer.etag)
         if is_unchanged:
             self._counts.count(route, method, 304)
@@ -167,13 +160,14 @@ class Front:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     def _request_id(self, scope: Scope) -> str:
+        return self._id_of({name: value for name, value in scope["headers"] if name in _SAYS_ID}).decode()
+
+    def _id_of(self, headers: Mapping[bytes, bytes]) -> bytes:
         """The id of a request: the caller's, its trace's, or a new one."""
-        found = {name: value for name, value in scope["headers"] if name in _SAYS_ID}
         for name, pattern in _SAYS_ID.items():
-            match = pattern.fullmatch(found.get(name, b""))
-            if match is not None:
-                return match[match.lastindex or 0].decode()
-        return (self._mark + b"%x" % next(self._numbers)).decode()
+            if name in headers and (match := pattern.fullmatch(headers[name])) is not None:
+                return match[match.lastindex or 0]
+        return self._mark + b"%x" % next(self._numbers)
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["request_id"] = self._request_id(scope)
@@ -254,6 +248,8 @@ class Front:
 
 
 _SAYS_ID = {b"x-request-id": _REQUEST_ID, b"traceparent": _TRACE, b"x-cloud-trace-context": _CLOUD_TRACE}
+#: What a read from memory looks at.
+_READ = frozenset((*_SAYS_ID, b"accept-encoding", b"if-none-match"))
 
 
 def _shown(scope: Scope) -> str:

@@ -43,7 +43,7 @@ def add_to(app: FastAPI, service: Service) -> None:
             "rollback", "http", dry_run=wish.dry_run, snapshot=name, pin=wish.pin,
             **asked_by(request),
         )  # fmt: skip
-        return ended(await service.workers.once(task))
+        return await ended(service, await service.workers.once(task))
 
     @app.delete("/api/pin", tags=["history"], response_model=None,
                 responses={200: {"model": schema.Unpinned}, **schema.problems(401, 403, 503)})  # fmt: skip

@@ -24,6 +24,7 @@ from llmhive.app.settings import Settings
 from llmhive.store.database import Database
 
 B = TypeVar("B", bound=BaseModel)
+_CATCH_UP_LOOKS, _CATCH_UP_EVERY = 100, 0.02
 
 
 class Refusal(Exception):
@@ -88,6 +89,15 @@ class Service:
         if packed is not None:
             headers["Content-Encoding"] = "gzip"
         return Response(packed or begin + rest, 200, headers, "application/json")
+
+    async def caught_up(self, run: dict[str, Any]) -> None:
+        """Wait until reads show what a run did, so that who waited for it finds it; a moment at most."""
+        self.live.wake()
+        version = run["catalog_version"] or 0
+        for _ in range(_CATCH_UP_LOOKS):
+            if self.live.view is not None and self.live.view.catalog_version >= version:
+                return
+            await asyncio.sleep(_CATCH_UP_EVERY)
 
     def status(self) -> dict[str, Any]:
         """What `GET /api/openrouter/sync/status` says; without the database, what is known without it."""

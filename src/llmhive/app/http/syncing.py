@@ -97,7 +97,7 @@ def _add_runs(app: FastAPI, service: Service) -> None:
         await service.writer(request)
         await service.body(request, schema.Nothing)
         task = Task("accept", "http", run_id=run_id, **asked_by(request))
-        return ended(await service.workers.once(task))
+        return await ended(service, await service.workers.once(task))
 
 
 async def _sync(service: Service, request: Request, kind: Kind, *, is_blocking: bool) -> Response:
@@ -106,9 +106,9 @@ async def _sync(service: Service, request: Request, kind: Kind, *, is_blocking: 
     trigger = "scheduler" if "x-cloudscheduler" in request.headers else "http"
     task = Task("sync", trigger, kind, wish.force, wish.dry_run, **asked_by(request))
     if wish.dry_run:
-        return ended(await service.workers.once(task), held=200)
+        return await ended(service, await service.workers.once(task), held=200)
     if is_blocking:
-        return ended(await service.workers.finish(task))
+        return await ended(service, await service.workers.finish(task))
     begun = await service.workers.begin(task)
     if begun.run is None:
         return json({"status": "queued", "kind": kind, "waits_for": begun.waits_for}, 202)
@@ -127,13 +127,14 @@ def _cannot_work_on(request: Request) -> bool:
     return "K_SERVICE" in os.environ and "x-cloudscheduler" in request.headers
 
 
-def ended(run: dict[str, Any], *, held: int = 409) -> Response:
-    """A finished run as an answer; raises `Refusal` where it is a problem."""
+async def ended(service: Service, run: dict[str, Any], *, held: int = 409) -> Response:
+    """A finished run as an answer, once reads show what it did; raises `Refusal` where it is a problem."""
     status = {"held": held, "failed": 502, "interrupted": 503}.get(run["status"], 200)
     if run["status"] == "skipped" and "due_at" not in run:
         # the lock was not to be had
         status = 503
     if status == 200:
+        await service.caught_up(run)
         return json(run)
     detail = run["error"] or (run["notes"] or ["It did not run."])[0]
     raise Refusal(Problem(status, detail, {"Retry-After": "30"} if status == 503 else None, run=run))
