@@ -89,7 +89,7 @@ def seed(llmhive: Command, fake: FakeOpenRouter) -> None:
 
 
 def state(llmhive: Command) -> dict[str, Any]:
-    return tables(llmhive.env["DATABASE_URL"], without=("sync_run",))
+    return tables(llmhive.env["DATABASE_URL"], without=("sync_run", "alert"))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

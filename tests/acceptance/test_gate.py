@@ -14,7 +14,7 @@ from tests.support import dump as tables
 
 MANY = [model(f"acme/model-{number:02}") for number in range(20)]
 #: what a held run may write
-LEDGER = ("sync_run", "capture", "body", "verdict")
+LEDGER = ("sync_run", "capture", "body", "verdict", "alert")
 
 IMPLAUSIBLE: list[tuple[str, bytes, str]] = [
     ("empty", catalog(), "no model"),

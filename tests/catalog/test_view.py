@@ -1,10 +1,9 @@
-"""The view that readers are answered from: compared with `Query` over the same rows, and with the rules as written."""
+"""The view that readers are answered from: compared with a choice that is written differently."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog import document
-from llmhive.catalog.query import SORTS, Query, Row
+from llmhive.catalog.index import Row
+from llmhive.catalog.names import Named
+from llmhive.catalog.query import SORTS, Query
 from llmhive.catalog.view import Entry, View
 from tests.catalog import strategies as our
+from tests.catalog import test_names as naming
 from tests.catalog import test_query as queries
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -27,10 +29,6 @@ REST: dict[str, Any] = {
 }  # fmt: skip
 
 tables = queries.rows.map(lambda found: [REST | it for it in found])
-capable = st.lists(some("vision", "audio_input", "image_output", "text"), max_size=2).map(tuple)
-wishes = st.builds(
-    lambda query, capabilities: replace(query, capabilities=capabilities), queries.queries, some((), ()) | capable
-)
 
 
 def view_of(table: Iterable[Row], **facts: Any) -> View:
@@ -43,15 +41,15 @@ def listed(table: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 @laws
-@given(wishes, tables)
-def test_a_view_chooses_as_a_query_does(query: Query, table: list[Row]) -> None:
+@given(queries.queries, tables)
+def test_a_view_chooses_what_the_oracle_says(query: Query, table: list[Row]) -> None:
     found, total = view_of(table).choose(query)
-    wanted, count = query.choose(table)
+    wanted, count = queries.chosen(query, table)
     assert ([json.loads(it) for it in found], total) == (listed(wanted), count)
 
 
 @laws
-@given(st.lists(wishes, max_size=4), tables)
+@given(st.lists(queries.queries, max_size=4), tables)
 def test_one_question_does_not_change_the_answer_to_the_next(asked: list[Query], table: list[Row]) -> None:
     view = view_of(table)
     for query in asked + asked:
@@ -66,50 +64,11 @@ def test_entries_are_by_id_whatever_order_they_came_in(table: list[Row], dice: A
     assert view.by_id == {it.id: it for it in view.entries}
 
 
-# --- what a name means
-
-
-def meant(table: list[Row], name: str) -> str | None:
-    """The rule of `store.browse.meant_by`, in other words; an id just as it is written comes first."""
-    if name in {row["id"] for row in table}:
-        return name
-    wanted = name.casefold()
-
-    def rank(row: Row) -> tuple[bool, bool, str]:
-        return (not row["is_active"], row["variant"] is not None, row["id"])
-
-    for field in ("id", "canonical_slug"):
-        found = [row for row in table if row[field] is not None and row[field].casefold() == wanted]
-        if found:
-            return str(min(found, key=rank)["id"])
-    if "/" in wanted:
-        return None
-    bare = [row["id"] for row in table if row["id"].casefold().endswith(f"/{wanted}")]
-    return bare[0] if len(bare) == 1 else None
-
-
-ids = some(
-    "a/one", "A/One", "a/ONE:free", "b/one", "b/two:free", "c/two:free", "d/e/one", "three", "a/x-2026", "x-2026"
-)
-named = st.lists(
-    st.fixed_dictionaries(
-        {
-            "id": ids,
-            "canonical_slug": some(None, "a/one-2026", "A/ONE-2026", "b/one", "x-2026", "a/x-2026"),
-            "variant": some(None, "free"),
-            "is_active": st.booleans(),
-        }
-    ).map(lambda columns: REST | queries.row(columns["id"], **columns)),
-    unique_by=lambda row: row["id"],
-)
-names = ids | some("one", "ONE", "two:free", "a/one-2026", "e/one", "/one", "", "x-2026", "X-2026", "2026", "one:free")
-
-
 @laws
-@given(named, names)
-def test_a_name_means_what_the_rule_says(table: list[Row], name: str) -> None:
-    found = view_of(table).find(name)
-    assert (None if found is None else found.id) == meant(table, name)
+@given(naming.tables, naming.names)
+def test_a_view_finds_what_a_name_means(table: list[Named], name: str) -> None:
+    found = view_of(REST | queries.row(it.id, **it._asdict()) for it in table).find(name)
+    assert (None if found is None else found.id) == naming.meant(table, name)
 
 
 # --- sharing

@@ -178,11 +178,15 @@ def document() -> dict[str, Any]:
 
 def parameters() -> str:
     """The parameters of `GET /api/models`."""
-    rows = (
-        (f"`{it['name']}`", it["description"], str(it.get("example", "")) if "example" in it else "2026-05-01")
-        for it in model_parameters()
-    )
+    rows = ((f"`{it['name']}`", it["description"], f"`{it['name']}={_written(it)}`") for it in model_parameters())
     return _table(("parameter", "meaning", "example"), rows)
+
+
+def _written(parameter: dict[str, Any]) -> str:
+    """An example as a query string has it."""
+    value = parameter.get("example", "2026-05-01")
+    value = value[0] if isinstance(value, list) else value
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def metrics() -> str:

@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 def claim(
     database: Database, now: datetime, *, kind: Kind = "regular", interval: timedelta | None = timedelta(minutes=30)
-) -> runs.Claimed | runs.Busy | runs.NotDue:
+) -> runs.Claimed | runs.Busy | runs.NotDue | runs.Done:
     with database.write() as connection:
         return runs.claim(connection, kind, trigger="test", owner="test", now=now, interval=interval)
 

@@ -19,19 +19,24 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
+from llmhive.app.observe import Tell
 from llmhive.catalog.alert import channel_of
 from llmhive.catalog.message import Message, payload_of, text_of, title_of
-from llmhive.errors import StoreError
+from llmhive.catalog.model import instant
+from llmhive.errors import SettingsError, StoreError
 from llmhive.store import alerts
 from llmhive.store.alerts import Due
 from llmhive.store.database import Database, Schema
 from llmhive.version import VERSION
+
+if TYPE_CHECKING:
+    import apprise
 
 LEASE = "alerts"
 LEASE_LENGTH = timedelta(seconds=60)
@@ -73,7 +78,7 @@ class Deliverer:
         owner: str,
         now: Callable[[], datetime],
         random: random.Random,
-        tell: Callable[..., None],
+        tell: Tell,
         seconds: float = SEND_SECONDS,
     ) -> None:
         """`secret` signs webhooks; `owner` is a name that no other deliverer has; `seconds` is for one attempt."""
@@ -154,7 +159,7 @@ class Deliverer:
         if due_at is None:
             self._tell("Alert given up", **self._facts(due), error=error)
         else:
-            self._tell("Alert not delivered", **self._facts(due), error=error, next_try=f"{due_at:%Y-%m-%d %H:%M:%S}")
+            self._tell("Alert not delivered", **self._facts(due), error=error, next_try=instant(due_at))
 
     def _pause(self, attempts: int, retry_after: timedelta | None) -> timedelta:
         pause = min(FIRST_PAUSE * (1 << min(attempts, 20)), LONGEST_PAUSE)
@@ -183,6 +188,16 @@ def _sender(url: str, key: bytes, seconds: float) -> Send:
     if _is_webhook(url):
         return lambda message, now: _within(seconds, lambda: _post(url, key, message, now, seconds))
     return lambda message, _: _by_apprise(url, message, seconds)
+
+
+def check_channels(urls: Sequence[str]) -> None:
+    """Find out, before there is anything to tell, that a URL is none; raises `SettingsError` without naming it."""
+    for url in urls:
+        if not _is_webhook(url) and _opened(url) is None:
+            raise SettingsError(
+                f"ALERT_URLS: what begins with {urlsplit(url).scheme}:// cannot be used. Check it against "
+                "https://github.com/caronc/apprise/wiki."
+            )
 
 
 def _is_webhook(url: str) -> bool:
@@ -256,30 +271,40 @@ def _retry_after(value: str, now: datetime) -> timedelta | None:
     return max(until.replace(tzinfo=until.tzinfo or UTC) - now, timedelta(0))
 
 
-def _by_apprise(url: str, message: Message, seconds: float) -> Outcome:
-    """Send a message by the library that knows Slack, e-mail and the others."""
+def _opened(url: str) -> apprise.Apprise | None:
+    """A channel of the library, ready to send; None where it knows no such URL."""
     # what it says of its work may name the URL
     logging.getLogger("apprise").disabled = True
-    try:
-        with warnings.catch_warnings():
-            # some of its plug-ins import what is deprecated
-            warnings.simplefilter("ignore")
-            import apprise
+    with warnings.catch_warnings():
+        # some of its plug-ins import what is deprecated
+        warnings.simplefilter("ignore")
+        import apprise
 
-            asset = apprise.AppriseAsset(
-                app_id="LLMHive", async_mode=False, storage_mode=apprise.PersistentStoreMode.MEMORY
-            )
-            channel = apprise.Apprise.instantiate(url, asset=asset)
-    except Exception as error:  # noqa: BLE001  # one channel's trouble must not stop the others
-        return Outcome(f"internal error: {type(error).__name__}")
+        asset = apprise.AppriseAsset(
+            app_id="LLMHive", async_mode=False, storage_mode=apprise.PersistentStoreMode.MEMORY
+        )
+        channel = apprise.Apprise.instantiate(url, asset=asset)
     if not isinstance(channel, apprise.NotifyBase):
-        return Outcome("its URL cannot be used: check ALERT_URLS")
+        return None
     # one sync is one message, cut where the service takes no more
     channel.overflow_mode = apprise.OverflowMode.TRUNCATE
     sender = apprise.Apprise(asset=asset)
     sender.add(channel)
+    return sender
+
+
+def _by_apprise(url: str, message: Message, seconds: float) -> Outcome:
+    """Send a message by the library that knows Slack, e-mail and the others."""
+    try:
+        sender = _opened(url)
+    except Exception as error:  # noqa: BLE001  # one channel's trouble must not stop the others
+        return Outcome(f"internal error: {type(error).__name__}")
+    if sender is None:
+        return Outcome("its URL cannot be used: check ALERT_URLS")
 
     def send() -> Outcome:
+        import apprise
+
         # it would reckon words of ours as markup
         text = apprise.NotifyFormat.TEXT
         done = sender.notify(title=title_of(message), body=text_of(message), body_format=text, timeout=0.9 * seconds)

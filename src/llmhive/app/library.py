@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -14,7 +13,9 @@ from llmhive.app.settings import Settings, read
 from llmhive.catalog import document
 from llmhive.catalog.change import LISTED
 from llmhive.catalog.diff import Belief, between, compare
+from llmhive.catalog.index import Index
 from llmhive.catalog.model import Version, instant
+from llmhive.catalog.names import Names
 from llmhive.catalog.query import Query
 from llmhive.catalog.run import Run
 from llmhive.catalog.timeline import Listing
@@ -94,7 +95,7 @@ class Catalog:
                 found = browse.rows_known_at(connection, known_at, active=query.active)
             else:
                 found = browse.rows(connection, active=query.active)
-        chosen, total = query.choose(found)
+        chosen, total = Index(found).choose(query)
         data = tuple(document.listed(row, true_at) for row in chosen)
         return Page(data, total, state.catalog_version, true_at, state.source if as_of is None else "openrouter")
 
@@ -126,9 +127,10 @@ class Catalog:
         if not self._database.require_schema():
             raise NotFound("The catalog is empty. Run `llmhive sync` first.")
         with self._database.read() as connection:
-            model_id = name if browse.is_served(connection, name) else browse.meant_by(connection, name)
+            names = Names(browse.names(connection))
+            model_id = name if browse.is_served(connection, name) else names.meant(name)
             if model_id is None:
-                raise NotFound(why_missing(name, browse.ids(connection)))
+                raise NotFound(names.why_missing(name))
             timeline = history.timeline_of(connection, model_id)
             rates = prices.of(connection, model_id)
             first = history.first_capture(connection)
@@ -205,11 +207,11 @@ class Catalog:
         if not self._database.require_schema():
             raise NotFound("The catalog is empty. Run `llmhive sync` first.")
         with self._database.read() as connection:
-            row = browse.model(connection, model_id)
-            if row is None and (meant := browse.meant_by(connection, model_id)):
-                row = browse.model(connection, meant)
+            names = Names(browse.names(connection))
+            meant = names.meant(model_id)
+            row = None if meant is None else browse.model(connection, meant)
             if row is None:
-                raise NotFound(why_missing(model_id, browse.ids(connection)))
+                raise NotFound(names.why_missing(model_id))
             as_of, version = _as_of(connection), catalog.state(connection).catalog_version
         content = Version.stored(row["version"], row["document"], row["text"]).model
         return document.whole(row, as_of, content) | {"catalog_version": version}
@@ -319,20 +321,3 @@ def _entries(timeline: list[tuple[datetime, Listing]], first: datetime | None) -
 
 def _told(at: datetime | str) -> str:
     return at if isinstance(at, str) else instant(at)
-
-
-def why_missing(name: str, known: list[tuple[str, bool]]) -> str:
-    """What to say of a name that means no model, given every id and whether it is active."""
-    if not known:
-        return "The catalog is empty. Run `llmhive sync` first."
-    by_fold = {model_id.casefold(): model_id for model_id, _ in known}
-    by_slug = {model_id.casefold().partition("/")[2]: model_id for model_id, _ in known}
-    wanted = name.casefold()
-    near = [by_fold[wanted]] if wanted in by_fold else [by_slug[wanted]] if wanted in by_slug else []
-    near += [by_fold[key] for key in difflib.get_close_matches(wanted, by_fold, n=4, cutoff=0.6)]
-    near += [by_slug[key] for key in difflib.get_close_matches(wanted, by_slug, n=4, cutoff=0.6)]
-    near += [model_id for key, model_id in by_fold.items() if len(wanted) > 2 and wanted in key][:4]
-    inactive = {model_id for model_id, is_active in known if not is_active}
-    names = [f"{model_id} (inactive)" if model_id in inactive else model_id for model_id in dict.fromkeys(near)][:4]
-    hint = f"Near names: {', '.join(names)}." if names else "`llmhive models TEXT` searches."
-    return f"No model {name!r} was ever seen. {hint}"

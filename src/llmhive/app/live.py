@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
+from llmhive.app.observe import Tell
 from llmhive.catalog.view import Entry, View
 from llmhive.errors import LLMHiveError
 from llmhive.store import browse
@@ -20,12 +21,6 @@ from llmhive.store.notices import Notices
 #: Seconds between looks: on PostgreSQL only in case a notice was lost.
 _LOOK_EVERY = {"postgresql": 1.0, "sqlite": 0.25}
 _LOOK_AGAIN = 0.5  #: seconds, after the database did not answer
-
-
-class Tell(Protocol):
-    """Where it reports to."""
-
-    def __call__(self, event: str, /, **facts: object) -> None: ...
 
 
 class Live:
@@ -59,13 +54,21 @@ class Live:
             self._thread.join(timeout=5)
 
     def wake(self) -> None:
-        """Look soon: there may be something new."""
+        """Look soon, where no notice of the database says so (SQLite): there may be something new."""
         self._notices.wake()
 
     @property
     def staleness_seconds(self) -> float | None:
         """How old the view may be at most; None before the first look."""
         return None if self._looked_at is None else time.monotonic() - self._looked_at
+
+    def state(self) -> dict[str, Any]:
+        """The view's version, and how old it may be at most, as JSON values."""
+        age = self.staleness_seconds
+        return {
+            "catalog_version": None if self.view is None else self.view.catalog_version,
+            "staleness_seconds": None if age is None else round(age, 3),
+        }
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -93,7 +96,7 @@ class Live:
             return
         except Exception as error:  # noqa: BLE001 (the thread must go on: a view that stays old for ever is worse)
             self._tell("Cannot read the catalog", error=f"{type(error).__name__}: {error}")
-            self.is_reachable, self.error = False, f"internal error: {type(error).__name__}"
+            self.is_reachable, self.error, self.trouble = False, f"internal error: {type(error).__name__}", None
             return
         if self.error is not None:
             self._tell("Reading the database again")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, MutableMapping
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
+
+
+class Tell(Protocol):
+    """Where what happens is reported to: an event in a few words, and its facts."""
+
+    def __call__(self, event: str, /, **facts: object) -> None: ...
+
 
 #: The guide's log filter: every line of a sync carries it.
 COMPONENT = "OpenRouter sync"
@@ -28,6 +35,7 @@ _LEVELS = {
     "Could not start a sync": logging.ERROR,
     "Refused a credential": logging.WARNING,
     "Refused a foreign page": logging.WARNING,
+    "Serving the bootstrap facts": logging.WARNING,
     "Stopping a run": logging.WARNING,
     "Tracing is off": logging.WARNING,
     "Alert not delivered": logging.WARNING,
@@ -64,11 +72,13 @@ class Log:
         ).bind(component=component, **context)
 
     def __call__(self, event: str, /, **facts: object) -> None:
-        """Log an event; what is told after a run took the lock is told of that run."""
-        if event == "Took the lock":
-            self._logger = self._logger.bind(run=facts["run"])
+        """Log an event."""
         if event not in _SILENT:
             self._logger.msg(event, severity=logging.getLevelName(_LEVELS.get(event, logging.INFO)), **facts)
+
+    def bind(self, **context: object) -> None:
+        """Say this in every line from now on."""
+        self._logger = self._logger.bind(**context)
 
     def _redact(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """The last line of defence: no secret we know is ever written."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from llmhive.app.observe import Tell
 from llmhive.version import VERSION
 
 if TYPE_CHECKING:
@@ -15,23 +16,16 @@ if TYPE_CHECKING:
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-class Tell(Protocol):
-    """Where it reports to."""
-
-    def __call__(self, event: str, /, **facts: object) -> None: ...
-
-
 class Span:
     """A span that is going on; without tracing, one that is none."""
 
     def __init__(self, span: Any = None) -> None:
         self._span = span
 
-    def set(self, **attributes: str | int | float | bool | None) -> None:
-        """Say more of it; ``http_route`` is the attribute ``http.route``."""
+    def set(self, attributes: Mapping[str, str | int | None]) -> None:
+        """Say more of it, by OpenTelemetry's names where it has one."""
         if self._span is not None:
-            known = {name.replace("_", ".", 1): value for name, value in attributes.items() if value is not None}
-            self._span.set_attributes(known)
+            self._span.set_attributes({name: value for name, value in attributes.items() if value is not None})
 
     def fail(self, why: str) -> None:
         """Mark it as failed."""

@@ -16,8 +16,9 @@ from llmhive.store.database import Database, connect
 
 if TYPE_CHECKING:
     from llmhive.app.alerts import Deliverer
+    from llmhive.app.observe import Tell
     from llmhive.app.openrouter.client import Client
-    from llmhive.app.openrouter.runner import Runner, Tell
+    from llmhive.app.openrouter.runner import Runner
     from llmhive.app.openrouter.sync import Sync
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, NoReturn
@@ -17,6 +16,7 @@ from typing import Any, Literal, NoReturn
 import msgspec
 
 from llmhive.app import observe, settings, wiring
+from llmhive.app.observe import Tell
 from llmhive.app.settings import Settings
 from llmhive.app.tracing import tracing
 from llmhive.catalog.run import Kind, Run
@@ -65,7 +65,7 @@ def error_of(told: Told) -> LLMHiveError:
     return _ERRORS[told.error or "LLMHiveError"](told.message)
 
 
-def run(task: Task, settings: Settings, database: Database, tell: Callable[..., None]) -> Run:
+def run(task: Task, settings: Settings, database: Database, tell: Tell) -> Run:
     """Do a task; raises as what it calls."""
     if task.job == "sync":
         return wiring.sync(settings, database, tell).run(
@@ -103,6 +103,8 @@ def main() -> None:
     log = observe.log_to_stderr(known.secrets, **({} if task.request_id is None else {"request": task.request_id}))
 
     def tell(event: str, /, **facts: Any) -> None:
+        if event == "Took the lock":
+            log.bind(run=facts["run"])
         log(event, **facts)
         if event == "Took the lock":
             say(Told("began", facts["run"], facts["kind"]))
@@ -114,7 +116,7 @@ def main() -> None:
     try:
         with traces.span(f"run {task.job}", parent=task.trace) as span:
             ended = run(task, known, database, tell)
-            span.set(run_id=ended.id, run_kind=ended.kind, run_status=ended.status)
+            span.set({"llmhive.run.id": ended.id, "llmhive.run.kind": ended.kind, "llmhive.run.status": ended.status})
             if ended.status == "failed":
                 span.fail("failed")
         say(Told("ended", run=(ended if ended.dry_run else replace(ended, plan=None, verdicts=None)).to_json()))

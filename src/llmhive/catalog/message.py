@@ -112,6 +112,9 @@ def _told_price(facts: Mapping[str, Any]) -> str:
     if unit == "overrides":
         what = "changed" if before and after else "are new" if after else "are gone"
         return f"its conditional prices {what}{change.replace('(', '(up to ')}"
+    if before is None or after is None:
+        rate = _rate(before or after, facts)
+        return f"{unit} {'now' if before is None else 'no longer'} {rate}{_measure(facts)}"
     return f"{unit} {_rate(before, facts)} → {_rate(after, facts)}{_measure(facts)}{change}"
 
 

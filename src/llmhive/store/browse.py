@@ -1,4 +1,4 @@
-"""The read side of the catalog: its rows now and at any instant, one model, what a name means."""
+"""The read side of the catalog: its rows now and at any instant, one model, what can name them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from llmhive.catalog.model import Model
+from llmhive.catalog.names import Named
 from llmhive.catalog.pricing import plain
 from llmhive.store import captures, catalog, history, prices, versions
 from llmhive.store.catalog import State
@@ -125,28 +126,16 @@ def model(connection: sa.Connection, model_id: str) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
-def meant_by(connection: sa.Connection, name: str) -> str | None:
-    """The id that a name means: in another case, as a canonical slug (its base row), or without its author."""
-    wanted = name.casefold()
-    chosen = sa.select(_c.id).order_by(_c.is_active.desc(), _c.variant.is_not(None), _c.id)
-    for condition in (sa.func.lower(_c.id) == wanted, sa.func.lower(_c.canonical_slug) == wanted):
-        found: str | None = connection.execute(chosen.where(condition)).scalars().first()
-        if found is not None:
-            return found
-    bare = sa.func.lower(_c.id).endswith(f"/{wanted}", autoescape=True)
-    meant = [] if "/" in wanted else list(connection.execute(chosen.where(bare)).scalars())
-    return meant[0] if len(meant) == 1 else None
-
-
 def is_served(connection: sa.Connection, model_id: str) -> bool:
     """Whether OpenRouter ever served a model of this id."""
     chosen = sa.select(served_version.c.id).where(served_version.c.model_id == model_id).limit(1)
     return connection.execute(chosen).first() is not None
 
 
-def ids(connection: sa.Connection) -> list[tuple[str, bool]]:
-    """Every id ever seen, and whether it is active."""
-    return [(row.id, row.is_active) for row in connection.execute(sa.select(_c.id, _c.is_active).order_by(_c.id))]
+def names(connection: sa.Connection) -> list[Named]:
+    """What can name the models that were ever seen."""
+    chosen = sa.select(_c.id, _c.canonical_slug, _c.variant, _c.is_active)
+    return [Named(*row) for row in connection.execute(chosen)]
 
 
 def active_models(connection: sa.Connection) -> list[Model]:

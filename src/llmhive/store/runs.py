@@ -217,6 +217,14 @@ def tally(connection: sa.Connection) -> list[tuple[str, str, int]]:
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+def glance(connection: sa.Connection, run_id: int) -> Run:
+    """One run without its plan and verdicts; raises `NotFound`."""
+    row = connection.execute(sa.select(*_LISTED).where(sync_run.c.id == run_id)).first()
+    if row is None:
+        raise NotFound(f"There is no run {run_id}. `llmhive runs` lists them.")
+    return _run(row)
+
+
 def recent(connection: sa.Connection, limit: int, *, kind: Kind | None = None, offset: int = 0) -> list[Run]:
     """The newest runs first, without their plans."""
     chosen = sa.select(*_LISTED).order_by(sync_run.c.id.desc()).limit(limit).offset(offset)

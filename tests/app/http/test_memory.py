@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmhive.app.http.memory import Answer, Memory, accepts_gzip, is_known
+from llmhive.app.http.memory import KEPT, Answer, Memory, accepts_gzip, is_known
 from llmhive.app.http.parameters import BadParameter
 from llmhive.app.live import Live
 from llmhive.catalog.view import Entry, View
@@ -109,20 +109,20 @@ def live(tmp_path: Path) -> Live:
 
 def whole(memory: Memory, answer: Answer | None) -> dict[str, object]:
     assert answer is not None
-    found: dict[str, object] = json.loads(memory.begin() + answer.rest)
+    found: dict[str, object] = json.loads(memory.newest.begin() + answer.rest)
     return found
 
 
 def test_an_answer_is_made_once_per_version(live: Live) -> None:
     memory = Memory(live, seconds=lambda: AT.timestamp() + 5.9)
-    first = memory.models(b"author=a")
+    first = memory.newest.models(b"author=a")
     assert first is not None
-    assert memory.models(b"author=a") is first
+    assert memory.newest.models(b"author=a") is first
     assert whole(memory, first).items() >= {"catalog_age_seconds": 5, "catalog_version": 7, "total": 2}.items()
-    assert memory.families() is memory.families()
+    assert memory.newest.families() is memory.newest.families()
     assert live.view is not None
     live.view = View.of(live.view.entries, catalog_version=8, source="openrouter", as_of=AT + timedelta(seconds=3))
-    again = memory.models(b"author=a")
+    again = memory.newest.models(b"author=a")
     assert again is not None
     assert (again.etag, first.etag) == (b'W/"8"', b'W/"7"')
     assert whole(memory, again).items() >= {"catalog_age_seconds": 2, "catalog_version": 8, "total": 2}.items()
@@ -133,29 +133,56 @@ def test_the_age_goes_by_the_clock_and_is_never_negative(live: Live) -> None:
     memory = Memory(live, seconds=lambda: now[0])
     for seconds in (0, 0.99, 1, 3600, -10):
         now[0] = AT.timestamp() + seconds
-        assert json.loads(memory.begin() + b'"x":0}')["catalog_age_seconds"] == max(int(seconds // 1), 0)
+        assert json.loads(memory.newest.begin() + b'"x":0}')["catalog_age_seconds"] == max(int(seconds // 1), 0)
     live.view = None
-    assert json.loads(memory.begin() + b'"x":0}')["catalog_age_seconds"] is None
+    assert json.loads(memory.newest.begin() + b'"x":0}')["catalog_age_seconds"] is None
 
 
 def test_before_the_first_look_the_catalog_is_empty(live: Live) -> None:
     live.view = None
     memory = Memory(live, seconds=lambda: 0.0)
-    assert whole(memory, memory.models(b"")).items() >= {"total": 0, "data": [], "source": None}.items()
-    assert memory.model("a/b") is None
+    assert whole(memory, memory.newest.models(b"")).items() >= {"total": 0, "data": [], "source": None}.items()
+    assert memory.newest.model("a/b") is None
 
 
 def test_lists_of_the_past_are_not_in_memory_and_what_cannot_be_read_is_not_kept(live: Live) -> None:
     memory = Memory(live, seconds=lambda: 0.0)
-    assert memory.models(b"as_of=2026-01-01") is None
-    assert memory.models(b"known_at=2026-01-01T00:00:00Z") is None
+    assert memory.newest.models(b"as_of=2026-01-01") is None
+    assert memory.newest.models(b"known_at=2026-01-01T00:00:00Z") is None
     for _ in range(2):
         with pytest.raises(BadParameter):
-            memory.models(b"sort=x")
+            memory.newest.models(b"sort=x")
 
 
 def test_however_many_questions_are_asked_little_is_kept(live: Live) -> None:
     memory = Memory(live, seconds=lambda: 0.0)
     for number in range(3000):
-        assert whole(memory, memory.models(b"text=b&offset=%d" % number))["offset"] == number
-    assert len(memory._lists) <= 500
+        assert whole(memory, memory.newest.models(b"text=b&offset=%d" % number))["offset"] == number
+    assert memory.newest.lists <= KEPT
+
+
+def test_all_of_an_answer_is_of_one_view() -> None:
+    """A version that comes while an answer is made has no part in it."""
+    live = SwitchingLive()
+    memory = Memory(live, seconds=lambda: 0.0)  # type: ignore[arg-type]
+    kept = memory.newest
+    live.switch()
+    answer = kept.models(b"")
+    assert answer is not None
+    assert json.loads(kept.begin() + answer.rest)["catalog_version"] == 1
+    assert answer.etag == b'W/"1"'
+    newer = memory.newest.models(b"")
+    assert newer is not None
+    assert newer.etag == b'W/"2"'
+    assert memory.newest is memory.newest
+
+
+class SwitchingLive:
+    """Has another view when told so."""
+
+    def __init__(self) -> None:
+        self.view = View(catalog_version=1)
+
+    def switch(self) -> None:
+        """A new version."""
+        self.view = View(catalog_version=2)

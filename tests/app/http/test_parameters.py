@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.app.http import parameters
-from llmhive.app.http.parameters import BadParameter, Wish, instant, read
+from llmhive.app.http.parameters import Asked, BadParameter, instant, read
 from llmhive.catalog.query import SORTS, Query
 from tests.catalog.strategies import laws
 
@@ -40,12 +40,12 @@ MAY = datetime(2026, 5, 1, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_what_parameters_mean(query_string: str, wanted: dict[str, Any]) -> None:
-    assert read(query_string.encode()) == Wish(Query(**wanted))
+    assert read(query_string.encode()) == Asked(Query(**wanted))
 
 
 def test_instants_of_the_past() -> None:
-    assert read(b"as_of=2026-05-01&limit=1") == Wish(Query(limit=1), as_of=MAY)
-    assert read(b"known_at=2026-05-01T00:00:00Z") == Wish(Query(), known_at=MAY)
+    assert read(b"as_of=2026-05-01&limit=1") == Asked(Query(limit=1), as_of=MAY)
+    assert read(b"known_at=2026-05-01T00:00:00Z") == Asked(Query(), known_at=MAY)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmhive.app.http.schedule import Schedule, due_at
+from llmhive.app.http.schedule import FIRST_TRIES_EVERY, Past, Schedule, next_start
 from llmhive.app.http.workers import Workers
 from llmhive.catalog.run import Kind
 from llmhive.store.database import Database
@@ -52,7 +52,20 @@ def hour(number: float) -> datetime:
 def test_when_a_kind_is_due(
     success: datetime | None, attempt: datetime | None, began: datetime, wanted: datetime
 ) -> None:
-    assert due_at(SIX_HOURS, success=success, attempt=attempt, began=began, retry_after=HALF) == wanted
+    past = Past(success, attempt)
+    assert next_start("research", SIX_HOURS, past, began=began, retry_after=HALF) == wanted
+    if success is not None:
+        assert next_start("regular", SIX_HOURS, past, began=began, retry_after=HALF) == wanted
+
+
+def test_until_a_regular_one_succeeds_it_is_tried_at_each_start_and_every_few_minutes() -> None:
+    def due(past: Past, began: float, retry_after: timedelta = HALF) -> datetime:
+        return next_start("regular", SIX_HOURS, past, began=hour(began), retry_after=retry_after)
+
+    assert due(Past(), 1) == hour(1)
+    assert due(Past(None, hour(0.5)), 1) == hour(1)
+    assert due(Past(None, hour(1)), 1) == hour(1) + FIRST_TRIES_EVERY
+    assert due(Past(None, hour(1)), 1, timedelta(seconds=10)) == hour(1) + timedelta(seconds=10)
 
 
 instants = st.integers(0, 10**6).map(lambda seconds: MAY + timedelta(seconds=seconds))
@@ -63,7 +76,7 @@ instants = st.integers(0, 10**6).map(lambda seconds: MAY + timedelta(seconds=sec
 def test_it_is_due_after_the_last_good_one_and_soon_after_a_failed_one(
     success: datetime | None, attempt: datetime | None, began: datetime
 ) -> None:
-    due = due_at(SIX_HOURS, success=success, attempt=attempt, began=began, retry_after=HALF)
+    due = next_start("research", SIX_HOURS, Past(success, attempt), began=began, retry_after=HALF)
     since = began if success is None else success
     assert due > since
     latest = max(since + timedelta(hours=6), (attempt or since) + HALF)
@@ -104,7 +117,8 @@ def test_a_failed_one_is_tried_again_after_the_interval(
 ) -> None:
     fake.serve(status(403))
     assert sync_at(database_url, fake.base_url, hour(0.2)).status == "failed"
-    assert schedule(database, hour(0.3)).due("regular") == hour(0.7)
+    assert schedule(database, hour(0.1)).due("regular") == hour(0.2) + FIRST_TRIES_EVERY
+    assert schedule(database, hour(0.3)).due("regular") == hour(0.3)
     fake.serve([catalog(model("acme/one")), status(403)])
     assert sync_at(database_url, fake.base_url, hour(1)).status == "completed"
     assert sync_at(database_url, fake.base_url, hour(6)).status == "failed"

@@ -18,7 +18,8 @@ from llmhive.catalog.run import Run
 from llmhive.store.database import Database
 
 if TYPE_CHECKING:
-    from llmhive.app.openrouter.runner import Runner, Tell
+    from llmhive.app.observe import Tell
+    from llmhive.app.openrouter.runner import Runner
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 _CODES = {"failed": 1, "interrupted": 1, "held": 3}

@@ -1,14 +1,16 @@
-"""The service: FastAPI for its routes, with the front before it. Start reading here, then `front.py`."""
+"""The routes by FastAPI, with the front before them; `serve.py` runs them."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -17,7 +19,7 @@ from llmhive.app.http.auth import Denied
 from llmhive.app.http.front import MISTAKE, App, Front, TooLarge
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.service import Refusal, Service
-from llmhive.app.openrouter.runner import Tell
+from llmhive.app.observe import Tell
 from llmhive.app.tracing import Tracing
 from llmhive.errors import LLMHiveError
 from llmhive.version import VERSION
@@ -29,10 +31,10 @@ _ABOUT = (
     "is the ETag of reads."
 )
 #: A background task of the service, for as long as it runs.
-Task = Callable[[], AbstractAsyncContextManager[None]]
+Beside = Callable[[], AbstractAsyncContextManager[None]]
 
 
-def build(service: Service, *, tell: Tell, mark: str, tracing: Tracing, tasks: Sequence[Task] = ()) -> App:
+def build(service: Service, *, tell: Tell, mark: str, tracing: Tracing, tasks: Sequence[Beside] = ()) -> App:
     """The ASGI app of a service."""
     settings = service.settings
     return Front(
@@ -49,7 +51,7 @@ def build(service: Service, *, tell: Tell, mark: str, tracing: Tracing, tasks: S
     )
 
 
-def routes(service: Service, tasks: Sequence[Task] = ()) -> FastAPI:
+def routes(service: Service, tasks: Sequence[Beside] = ()) -> FastAPI:
     """All routes, and what goes on beside them."""
 
     @asynccontextmanager
@@ -60,6 +62,7 @@ def routes(service: Service, tasks: Sequence[Task] = ()) -> FastAPI:
     app = FastAPI(
         title="LLMHive", version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan,
         redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(known_parameters)],
     )  # fmt: skip
     for room in (syncing, reading, ledger, health):
         room.add_to(app, service)
@@ -68,8 +71,27 @@ def routes(service: Service, tasks: Sequence[Task] = ()) -> FastAPI:
     return app
 
 
+def known_parameters(request: Request) -> None:
+    """Refuse a parameter that a route does not have: what is misspelt must not be left out silently."""
+    route = request.scope["route"]
+    if not isinstance(route, APIRoute) or route.path in _READS_ITS_OWN:
+        return
+    known = [it.alias for it in route.dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}." if known else ""
+            if request.method == "POST" and name in {"force", "dry_run", "pin", "name", "note"}:
+                hint = f'Write it into the body, as JSON: {{"{name}": …}}.'
+            detail = f"{name}: there is no such parameter. {hint}".strip()
+            raise Refusal(Problem(422, detail, parameter=name))
+
+
+_READS_ITS_OWN = frozenset(("/api/models",))
+
+
 @asynccontextmanager
-async def _all(tasks: Sequence[Task]) -> AsyncIterator[None]:
+async def _all(tasks: Sequence[Beside]) -> AsyncIterator[None]:
     if not tasks:
         yield
         return
@@ -105,15 +127,14 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        found = [{"at": ".".join(map(str, it["loc"])), "why": it["msg"]} for it in error.errors()]
-        told = "; ".join(f"{it['at']}: {it['why']}" for it in found)
-        return with_id(request, Problem(422, f"The request cannot be used: {told}.", errors=found))
+        faults = problem.faults(error.errors())
+        return with_id(request, Problem(422, f"The request cannot be used: {problem.told(faults)}.", errors=faults))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         details = {
             404: "There is nothing at this address. /openapi.json lists what there is.",
-            405: "This address does not take that method. /openapi.json lists what there is.",
+            405: f"This address takes {(error.headers or {}).get('Allow', 'another method')}, not {request.method}.",
         }
         phrase = HTTPStatus(error.status_code).phrase
         found = Problem(
@@ -132,7 +153,10 @@ def _describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             made = make()
             components = made.setdefault("components", {})
-            components.setdefault("schemas", {})["Problem"] = schema.Problem.model_json_schema()
+            schemas = components.setdefault("schemas", {})
+            schemas["Problem"] = schema.Problem.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
             components["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer",
                            "description": "A token of the settings, or a Google-signed OIDC token."}
@@ -141,7 +165,11 @@ def _describe(app: FastAPI) -> None:
                 for method, operation in path.items():
                     # on a loopback address none is needed, and reading is open unless a token is set
                     operation["security"] = [{}, {"bearer": []}] if method == "get" else [{"bearer": []}, {}]
-                    operation["responses"].pop("422", None) if not _can_be_invalid(operation) else None
+                    if not _can_be_invalid(operation):
+                        operation["responses"].pop("422", None)
+                    for answer in operation["responses"].values():
+                        if answer.get("description") == "Successful Response":
+                            answer["description"] = "The answer."
             app.openapi_schema = made
         return app.openapi_schema
 

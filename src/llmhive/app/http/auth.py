@@ -21,12 +21,12 @@ from typing import Any, Literal
 
 import jwt
 
+from llmhive.app.observe import Tell
 from llmhive.app.settings import Settings
 from llmhive.errors import SettingsError
 
 Headers = Sequence[tuple[bytes, bytes]]
 Scope = Mapping[str, Any]
-Tell = Callable[..., None]
 
 REFUSED = "A credential is needed: Authorization: Bearer TOKEN. None was sent, or it is not accepted."
 UNCONFIGURED = (
@@ -140,7 +140,7 @@ class Access:
     def writer(self, scope: Scope) -> Caller:
         """Let a request write, or raise `Denied`. It may fetch keys and write to the database."""
         if _is_foreign(scope["headers"]):
-            self._tell("Refused a foreign page", peer=_peer(scope))
+            self._tell("Refused a foreign page", peer=_peer(scope), request=scope.get("request_id"))
             raise Denied(403, FOREIGN)
         return self._admit(scope, writes=True)
 
@@ -154,7 +154,7 @@ class Access:
         try:
             return self._caller(_bearer(given), scope, writes=writes)
         except _Refused as refused:
-            self._tell("Refused a credential", **refused.facts, peer=_peer(scope))
+            self._tell("Refused a credential", **refused.facts, peer=_peer(scope), request=scope.get("request_id"))
         # outside of the handler: an error in the chain could hold parts of the token
         raise Denied(401, REFUSED)
 

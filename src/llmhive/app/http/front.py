@@ -14,9 +14,9 @@ from typing import Any
 from llmhive.app.http import problem
 from llmhive.app.http.auth import Access
 from llmhive.app.http.counts import Counts
-from llmhive.app.http.memory import Answer, Memory, accepts_gzip, is_known
+from llmhive.app.http.memory import Answer, Kept, Memory, respond
 from llmhive.app.http.parameters import BadParameter
-from llmhive.app.openrouter.runner import Tell
+from llmhive.app.observe import Tell
 from llmhive.app.tracing import Tracing
 
 Scope = MutableMapping[str, Any]
@@ -24,18 +24,11 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(rb"([0-9a-f]{32})(?:/.*)?")
 _MODELS, _ONE, _FAMILIES = "/api/models", "/api/models/", "/api/models/families"
-_JSON: Headers = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-cache"),
-    (b"vary", b"accept-encoding"),
-    (b"x-content-type-options", b"nosniff"),
-]
 _SAFE = (b"x-content-type-options", b"nosniff")
 
 
@@ -93,55 +86,48 @@ class Front:
                 if not self._memory.is_ready:
                     await self._refuse(scope, send, 503, "The catalog was not read yet: the database does not answer.")
                     return
+                kept = self._memory.newest
                 try:
-                    answer, route = self._look(path, scope["query_string"])
+                    answer, route = self._look(kept, path, scope["query_string"])
                 except BadParameter as error:
-                    await self._refuse(scope, send, 422, str(error), parameter=error.name)
+                    await self._refuse(scope, send, 422, str(error), route=_MODELS, parameter=error.name)
                     return
                 if answer is not None:
-                    await self._answer(answer, route, scope, send)
+                    await self._answer(kept, answer, route, scope, send)
                     return
         await self._hand_on(scope, receive, send)
 
-    def _look(self, path: str, query_string: bytes) -> tuple[Answer | None, str]:
+    def _look(self, kept: Kept, path: str, query_string: bytes) -> tuple[Answer | None, str]:
         if path == _MODELS:
-            return self._memory.models(query_string), _MODELS
+            return kept.models(query_string), _MODELS
         if path == _FAMILIES:
-            return self._memory.families(), _FAMILIES
+            return kept.families(), _FAMILIES
         if path.startswith(_ONE):
-            return self._memory.model(path[len(_ONE) :]), "/api/models/{id}"
+            return kept.model(path[len(_ONE) :]), "/api/models/{id}"
         return None, ""
 
-    async def _answer(self, answer: Answer, route: str, scope: Scope, send: Send) -> None:
+    async def _answer(self, kept: Kept, answer: Answer, route: str, scope: Scope, send: Send) -> None:
         found = {name: value for name, value in scope["headers"] if name in _READ}
-        known, accepted = found.get(b"if-none-match", b""), found.get(b"accept-encoding", b"")
         request_id, method = self._id_of(found), scope["method"]
-        is_unchanged = bool(known) and is_known(known, answer.etag)
-        if is_unchanged:
-            self._counts.count(route, method, 304)
-            headers = [*_JSON[1:], (b"etag", answer.etag), (b"x-request-id", request_id)]
-            await send({"type": "http.response.start", "status": 304, "headers": headers})
-            await send({"type": "http.response.body"})
-        else:
-            self._counts.count(route, method, 200)
-            begin = self._memory.begin()
-            body = answer.packed(begin) if accepted and accepts_gzip(accepted) else None
-            headers = [*_JSON, (b"etag", answer.etag), (b"x-request-id", request_id)]
-            if body is None:
-                body = begin + answer.rest
-            else:
-                headers.append((b"content-encoding", b"gzip"))
-            headers.append((b"content-length", b"%d" % len(body)))
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        status, headers, body = respond(
+            answer,
+            kept.begin(),
+            known=found.get(b"if-none-match", b""),
+            accepted=found.get(b"accept-encoding", b""),
+        )
+        headers += ((b"x-request-id", request_id), _SAFE)
+        self._counts.count(route, method, status)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         if self._log_reads:
-            self._tell("Answered", method=method, path=_shown(scope), status=304 if is_unchanged else 200,
-                       request=request_id.decode())  # fmt: skip
+            self._tell("Answered", method=method, path=_shown(scope), status=status, request=request_id.decode())
 
-    async def _refuse(self, scope: Scope, send: Send, status: int, detail: str, **more: Any) -> None:
+    async def _refuse(
+        self, scope: Scope, send: Send, status: int, detail: str, *, route: str = "other", **more: Any
+    ) -> None:
         """Answer with a problem before anybody else has seen the request."""
         scope.setdefault("request_id", self._request_id(scope))
-        self._counts.count(_MODELS if status == 422 else "", scope["method"], status)
+        self._counts.count(route, scope["method"], status)
         self._tell("Answered", method=scope["method"], path=_shown(scope), status=status, request=scope["request_id"])
         await self._problem(scope, send, status, detail, **more)
 
@@ -186,8 +172,10 @@ class Front:
             with self._tracing.span(scope["method"], parent=parent, is_server=True) as span:
                 scope["trace"] = span.parent
                 status = await self._pass_through(scope, receive, send)
-                span.set(http_request_method=scope["method"], http_route=_route(scope), http_status=status,
-                         request_id=scope["request_id"])  # fmt: skip
+                span.set({
+                    "http.request.method": scope["method"], "http.route": _route(scope),
+                    "http.response.status_code": status, "llmhive.request_id": scope["request_id"],
+                })  # fmt: skip
                 if status >= 500:
                     span.fail(f"HTTP {status}")
         finally:

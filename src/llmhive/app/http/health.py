@@ -38,11 +38,9 @@ def add_to(app: FastAPI, service: Service) -> None:
              responses={200: {"model": schema.Ready}, 503: {"model": schema.Ready}})  # fmt: skip
     async def readyz() -> Response:
         """Whether the process can answer reads: from memory it can, even while the database is away."""
-        staleness = service.live.staleness_seconds
         document = {
             "status": "starting" if service.live.view is None else "ready",
-            "catalog_version": None if service.live.view is None else service.live.view.catalog_version,
-            "staleness_seconds": None if staleness is None else round(staleness, 3),
+            **service.live.state(),
             "database_reachable": service.live.is_reachable,
             "database_error": service.live.error,
         }
@@ -195,7 +193,7 @@ _LINKS = (
 
 def page(service: Service, status: dict[str, Any] | None) -> str:
     """The page at the root; without a status, the database does not answer."""
-    view = service.memory.view
+    view = service.memory.newest.view
     age = None if status is None else status["catalog_age_seconds"]
     rows = [
         ("Catalog", _SAYS[view.source]),

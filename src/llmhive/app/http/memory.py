@@ -20,12 +20,17 @@ from llmhive.app.live import Live
 from llmhive.catalog.model import instant
 from llmhive.catalog.view import View
 
+Headers = list[tuple[bytes, bytes]]
 _encode = msgspec.json.Encoder().encode
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 #: Shorter answers are not worth it.
 _WORTH_PACKING = 1000
 #: Lists kept per version: so many, and so many bytes.
-_KEPT, _KEPT_BYTES = 500, 64 * 1024 * 1024
+KEPT, KEPT_BYTES = 500, 64 * 1024 * 1024
+#: No query string holds a blank.
+_FAMILIES = b" families"
+_JSON = (b"content-type", b"application/json")
+_REVALIDATE: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"accept-encoding")]
 _EMPTY = View()
 
 
@@ -76,56 +81,53 @@ def is_known(header: bytes, etag: bytes) -> bool:
     return any(part.strip().removeprefix(b"W/") == mark for part in header.split(b","))
 
 
-class Memory:
-    """Answers of the newest view; for one thread, the event loop's."""
+def respond(answer: Answer, begin: bytes, *, known: bytes, accepted: bytes) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of an answer, given If-None-Match and Accept-Encoding (empty: not sent)."""
+    headers = [*_REVALIDATE, (b"etag", answer.etag)]
+    if known and is_known(known, answer.etag):
+        return 304, headers, b""
+    headers.append(_JSON)
+    body = answer.packed(begin) if accepted and accepts_gzip(accepted) else None
+    if body is None:
+        body = begin + answer.rest
+    else:
+        headers.append((b"content-encoding", b"gzip"))
+    headers.append((b"content-length", b"%d" % len(body)))
+    return 200, headers, body
 
-    def __init__(self, live: Live, *, seconds: Callable[[], float]) -> None:
-        """`seconds` is the wall clock, as `time.time`."""
-        self._live = live
+
+class Kept:
+    """What was made of one view; all of an answer comes from one of these."""
+
+    def __init__(self, view: View, seconds: Callable[[], float]) -> None:
+        self.view = view
         self._seconds = seconds
-        self._view = _EMPTY
-        self._etag = b""
-        self._second = -1
-        self._begin = b""
+        self._etag = b'W/"%d"' % view.catalog_version
+        self._begun = (-1, b"")  #: one pair, since threads may ask at the same time
         self._models: dict[str, Answer] = {}
         self._lists: dict[bytes, Answer] = {}
         self._list_bytes = 0
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is a view: a service that started while the database was away has none yet."""
-        return self._live.view is not None
-
-    @property
-    def view(self) -> View:
-        """The newest view; what was kept of an older one is forgotten."""
-        view = self._live.view or _EMPTY
-        if view is not self._view:
-            self._view = view
-            self._etag = b'W/"%d"' % view.catalog_version
-            self._second = -1
-            self._models, self._lists, self._list_bytes = {}, {}, 0
-        return view
-
     def begin(self) -> bytes:
         """How every answer begins: with the age of the catalog."""
-        view, second = self.view, int(self._seconds())
-        if second != self._second:
-            age = None if view.as_of is None else max(second - int(view.as_of.timestamp()), 0)
-            self._begin = b'{"catalog_age_seconds":' + _encode(age) + b","
-            self._second = second
-        return self._begin
+        second, as_of = int(self._seconds()), self.view.as_of
+        begun = self._begun
+        if second != begun[0]:
+            age = None if as_of is None else max(second - int(as_of.timestamp()), 0)
+            begun = self._begun = (second, b'{"catalog_age_seconds":' + _encode(age) + b",")
+        return begun[1]
 
     def model(self, name: str) -> Answer | None:
         """One model; None where there is none of that name."""
-        view = self.view
         if (known := self._models.get(name)) is not None:
             return known
+        view = self.view
         entry = view.find(name)
         if entry is None:
             return None
-        seen = view.seen[1:] if entry.is_active else b""
-        answer = Answer(b'"catalog_version":%d,' % view.catalog_version + seen + entry.whole, self._etag)
+        facts = _encode({name: value for name, value in facts_of(view).items() if name != "source"})
+        rest = facts[1:-1] + b"," + view.begin(entry)[1:] + entry.whole
+        answer = Answer(rest, self._etag)
         # under its own name only: there are as many other names as people can write
         if name == entry.id:
             self._models[name] = answer
@@ -133,33 +135,60 @@ class Memory:
 
     def models(self, query_string: bytes) -> Answer | None:
         """A list; None where it is one of the past. Raises `BadParameter`."""
-        view = self.view
         if (known := self._lists.get(query_string)) is not None:
             return known
-        wish = parameters.read(query_string)
-        if wish.as_of is not None or wish.known_at is not None:
+        asked = parameters.read(query_string)
+        if asked.as_of is not None or asked.known_at is not None:
             return None
-        found, total = view.choose(wish.query)
-        facts = _encode({"total": total, "limit": wish.query.limit, "offset": wish.query.offset, **facts_of(view)})
-        answer = Answer(facts[1:-1] + b',"data":[' + b",".join(found) + b"]}", self._etag)
+        found, total = self.view.choose(asked.query)
+        facts = {"total": total, "limit": asked.query.limit, "offset": asked.query.offset, **facts_of(self.view)}
+        answer = Answer(_encode(facts)[1:-1] + b',"data":[' + b",".join(found) + b"]}", self._etag)
         self._keep(query_string, answer)
         return answer
 
     def families(self) -> Answer:
         """The families."""
-        view = self.view
-        if (known := self._lists.get(b" families")) is None:
-            found = view.families
-            document = {"data": found, "total": len(found), **facts_of(view)}
-            known = self._lists[b" families"] = Answer(_encode(document)[1:], self._etag)
+        if (known := self._lists.get(_FAMILIES)) is None:
+            found = self.view.families
+            document = {"data": found, "total": len(found), **facts_of(self.view)}
+            known = Answer(_encode(document)[1:], self._etag)
+            self._keep(_FAMILIES, known)
         return known
+
+    @property
+    def lists(self) -> int:
+        """How many lists are kept."""
+        return len(self._lists)
 
     def _keep(self, query_string: bytes, answer: Answer) -> None:
         size = 2 * len(answer.rest)
-        if len(self._lists) >= _KEPT or self._list_bytes + size > _KEPT_BYTES:
+        if len(self._lists) >= KEPT or self._list_bytes + size > KEPT_BYTES:
             self._lists, self._list_bytes = {}, 0
         self._lists[query_string] = answer
         self._list_bytes += size
+
+
+class Memory:
+    """The newest view's answers."""
+
+    def __init__(self, live: Live, *, seconds: Callable[[], float]) -> None:
+        """`seconds` is the wall clock, as `time.time`."""
+        self._live = live
+        self._seconds = seconds
+        self._kept = Kept(_EMPTY, seconds)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a view: a service that started while the database was away has none yet."""
+        return self._live.view is not None
+
+    @property
+    def newest(self) -> Kept:
+        """What is made of the newest view; take it once for an answer."""
+        view, kept = self._live.view or _EMPTY, self._kept
+        if kept.view is not view:
+            kept = self._kept = Kept(view, self._seconds)
+        return kept
 
 
 def facts_of(view: View) -> dict[str, Any]:

@@ -118,7 +118,8 @@ _TABLE = (
     Parameter("author", "author", _word, _TEXT, "Who made it.", "anthropic"),
     Parameter("family", "family", _word, _TEXT, "Family, with or without its author.", "claude-sonnet"),
     Parameter("variant", "variant", _word, _TEXT, "free, batch, thinking …", "free"),
-    Parameter("kind", "kind", _one_of(*_KINDS), {"type": "string", "enum": list(_KINDS)}, "How it is priced.", "fixed"),
+    Parameter("kind", "kind", _one_of(*_KINDS), {"type": "string", "enum": list(_KINDS)},
+              "How it is priced: fixed, free, dynamic (per request), unknown.", "fixed"),
     Parameter("free", "kind", _free, {"type": "boolean"}, "true: only models that cost nothing.", True),
     Parameter("in", "inputs", _word, _TEXT, "Modality it takes: text, image, file, audio, video.", "image", True),
     Parameter("out", "outputs", _word, _TEXT, "Modality it gives: text, image, audio …", "text", True),
@@ -136,7 +137,8 @@ _TABLE = (
               "Added to OpenRouter since a day or an instant (ISO 8601, UTC).", "2026-05-01"),
     Parameter("expiring_before", "expiring_before", _day, _DAY, "Expiring on this day or before.", "2026-12-31"),
     Parameter("sort", "sort", _one_of(*SORTS), {"type": "string", "enum": list(SORTS), "default": "id"},
-              "Unknown values come last, ties by id; newest, context and output begin with the most.", "prompt"),
+              f"{', '.join(SORTS)}. Unknown values come last, ties by id; newest, context, output begin with the most.",
+              "prompt"),
     Parameter("reverse", "reverse", _truth, {"type": "boolean", "default": False}, "The other way round.", False),
     Parameter("limit", "limit", _whole(1), {"type": "integer", "minimum": 1, "maximum": _MOST},
               "At most so many; without it: all.", 20),
@@ -152,7 +154,7 @@ _NAMES = (*_BY_NAME, *PAST)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Asked:
     """What is asked for: which models, and as of when."""
 
     query: Query
@@ -160,7 +162,7 @@ class Wish:
     known_at: datetime | None = None
 
 
-def read(query_string: bytes) -> Wish:
+def read(query_string: bytes) -> Asked:
     """Read a query string; raises `BadParameter`."""
     values: dict[str, Any] = {}
     past: dict[str, datetime] = {}
@@ -182,7 +184,7 @@ def read(query_string: bytes) -> Wish:
             raise BadParameter(name, "give it once" if name not in {"kind", "free"} else "give one of kind and free")
         else:
             values[known.field] = _read(name, known.read, value)
-    return Wish(Query(**values), **past)
+    return Asked(Query(**values), **past)
 
 
 def _pairs(query_string: bytes) -> list[tuple[str, str]]:

@@ -11,11 +11,9 @@ from starlette.responses import Response
 
 from llmhive.app import wiring
 from llmhive.app.http import parameters, schema
-from llmhive.app.http.memory import Answer
 from llmhive.app.http.parameters import BadParameter
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.service import Refusal, Service
-from llmhive.app.library import why_missing
 from llmhive.errors import NotFound
 
 Offset = Annotated[int, Query(ge=0, le=2**53)]
@@ -39,23 +37,25 @@ def _add_models(app: FastAPI, service: Service) -> None:
         """The models that meet all conditions, now or at any past instant; unknown values meet no limit."""
         query_string = request.scope["query_string"]
         try:
-            answer = service.memory.models(query_string)
+            kept = service.memory.newest
+            answer = kept.models(query_string)
             if answer is not None:
-                return _of(service, answer)
-            wish = parameters.read(query_string)
+                return service.respond(request, kept, answer)
+            asked = parameters.read(query_string)
         except BadParameter as error:
             raise Refusal(Problem(422, str(error), parameter=error.name)) from error
         page = await run_in_threadpool(
-            service.catalog.models, wish.query, as_of=wish.as_of, known_at=wish.known_at
+            service.catalog.models, asked.query, as_of=asked.as_of, known_at=asked.known_at
         )  # fmt: skip
-        document = page.to_json() | {"limit": wish.query.limit, "offset": wish.query.offset}
+        document = page.to_json() | {"limit": asked.query.limit, "offset": asked.query.offset}
         return await run_in_threadpool(service.answer, request, document)
 
     @app.get("/api/models/families", **reads,
              responses={200: {"model": schema.FamilyList}, **schema.problems(401)})  # fmt: skip
-    async def families() -> Response:
-        """The families with their models, the newest first."""
-        return _of(service, service.memory.families())
+    async def families(request: Request) -> Response:
+        """The families by name, each with its models, the newest first."""
+        kept = service.memory.newest
+        return service.respond(request, kept, kept.families())
 
     @app.get("/api/models/{id:path}/history", **reads,
              responses={200: {"model": schema.History}, **schema.problems(401, 404, 503)})  # fmt: skip
@@ -65,14 +65,13 @@ def _add_models(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/models/{id:path}", **reads,
              responses={200: {"model": schema.Model}, **schema.problems(401, 404)})  # fmt: skip
-    async def model(id: str) -> Response:
+    async def model(request: Request, id: str) -> Response:
         """One model, active or not, by its id (`/`, `:` and `~` raw or percent-encoded) or its canonical slug."""
-        answer = service.memory.model(id)
+        kept = service.memory.newest
+        answer = kept.model(id)
         if answer is None:
-            view = service.memory.view
-            known = [(entry.id, entry.is_active) for entry in view.entries]
-            raise NotFound(await run_in_threadpool(why_missing, id[:200], known))
-        return _of(service, answer)
+            raise NotFound(await run_in_threadpool(kept.view.names.why_missing, id[:200]))
+        return service.respond(request, kept, answer)
 
 
 def _add_history(app: FastAPI, service: Service) -> None:
@@ -105,11 +104,6 @@ def _add_history(app: FastAPI, service: Service) -> None:
         """The snapshots, newest first."""
         found = service.catalog.snapshots()
         return service.answer(request, {"data": found, "total": len(found)})
-
-
-def _of(service: Service, answer: Answer) -> Response:
-    headers = {"ETag": answer.etag.decode(), "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    return Response(service.memory.begin() + answer.rest, 200, headers, "application/json")
 
 
 def _instant(name: str, value: str) -> datetime:

@@ -1,6 +1,7 @@
 """The embedded schedule: starts each kind of sync when it is due, on every replica; the database lets one of them run.
 
-What was missed while nothing ran, or failed, is made up for; a failed one not before the interval is over.
+What was missed while nothing ran, or failed, is made up for; a failed one not before the interval is over. As long as
+none ever succeeded, it is tried at each start and every few minutes.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from starlette.concurrency import run_in_threadpool
 
 from llmhive.app.http.workers import Workers
-from llmhive.app.openrouter.runner import Tell
+from llmhive.app.observe import Tell
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.worker import Task
 from llmhive.catalog.run import Kind
@@ -24,15 +26,28 @@ from llmhive.store.database import Database
 _LOOK_EVERY = 30.0  #: seconds, so that a clock set anew or a machine that slept is noticed
 
 
-def due_at(
-    schedule: str, *, success: datetime | None, attempt: datetime | None, began: datetime, retry_after: timedelta
-) -> datetime:
-    """When a kind is due, given when the last successful run and the last one of any outcome started, and when this
-    service began.
-    """
-    due = next_time(schedule, success if success is not None else began)
-    failed = attempt is not None and (success is None or attempt > success)
-    return max(due, attempt + retry_after) if failed and attempt is not None else due
+#: Between tries, while the catalog was never synced.
+FIRST_TRIES_EVERY = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """When runs of a kind started: the last that did its work, and the last of any outcome."""
+
+    success: datetime | None = None
+    attempt: datetime | None = None
+
+
+def next_start(kind: Kind, schedule: str, past: Past, *, began: datetime, retry_after: timedelta) -> datetime:
+    """When a kind is due next, given when this service began."""
+    success, attempt = past.success, past.attempt
+    if kind == "regular" and success is None:
+        if attempt is None or attempt < began:
+            return began
+        return attempt + min(retry_after, FIRST_TRIES_EVERY)
+    due = next_time(schedule, began if success is None else success)
+    has_failed = attempt is not None and (success is None or attempt > success)
+    return max(due, attempt + retry_after) if has_failed and attempt is not None else due
 
 
 class Schedule:
@@ -88,16 +103,10 @@ class Schedule:
             await asyncio.sleep(wait)
 
     def due(self, kind: Kind) -> datetime:
-        """When a kind is due; at once where a regular one never succeeded."""
-        success: datetime | None = None
-        attempt: datetime | None = None
+        """When a kind is due; raises `StoreError`."""
+        past = Past()
         if self._database.require_schema():
             with self._database.read() as connection:
                 done, last = runs.last_success(connection, kind), runs.last_finished(connection, kind)
-            success = None if done is None else done.started_at
-            attempt = None if last is None else last.started_at
-        if kind == "regular" and success is None:
-            return self._began if attempt is None else attempt + self._retry_after
-        return due_at(
-            self._schedules[kind], success=success, attempt=attempt, began=self._began, retry_after=self._retry_after
-        )
+            past = Past(None if done is None else done.started_at, None if last is None else last.started_at)
+        return next_start(kind, self._schedules[kind], past, began=self._began, retry_after=self._retry_after)

@@ -135,6 +135,14 @@ class Run(Base):
     verdicts: list[Verdict] | None = Field(None, description="likewise")
 
 
+class WholeRun(Run):
+    """One run with its plan and verdicts, and how old the catalog is now."""
+
+    catalog_age_seconds: float | None
+    as_of: Instant | None
+    source: Literal["openrouter", "bootstrap"] | None
+
+
 class Queued(Base):
     """A sync that will start when the running run of another kind is over."""
 
@@ -240,6 +248,7 @@ class Model(Listed):
 
     catalog_age_seconds: float | None
     catalog_version: int
+    as_of: Instant | None
     source: Literal["openrouter", "bootstrap"]
     alias_target: str | None
     hugging_face_id: str | None
@@ -376,7 +385,7 @@ class Health(Base):
 class Ready(Base):
     """Whether the process can answer reads."""
 
-    status: Literal["ready", "starting", "stopping"]
+    status: Literal["ready", "starting"]
     catalog_version: int | None
     staleness_seconds: float | None
     database_reachable: bool

@@ -1,4 +1,6 @@
-"""`serve`: puts a service together and runs it until it is told to stop."""
+"""`serve`: puts a service together and runs it until it is told to stop. Start reading here; then `front.py`, where
+requests come in.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.concurrency import run_in_threadpool
 
 from llmhive.app import observe, wiring
-from llmhive.app.http.app import Task, build
+from llmhive.app.alerts import Deliverer, check_channels
+from llmhive.app.http.app import Beside, build
 from llmhive.app.http.auth import Access
 from llmhive.app.http.counts import Counts
 from llmhive.app.http.memory import Memory
@@ -30,7 +33,7 @@ from llmhive.app.http.service import Service
 from llmhive.app.http.workers import Workers
 from llmhive.app.library import Catalog
 from llmhive.app.live import Live
-from llmhive.app.openrouter.runner import Tell
+from llmhive.app.observe import Tell
 from llmhive.app.settings import Settings
 from llmhive.app.tracing import tracing
 from llmhive.errors import LLMHiveError, SchemaOutdated, SettingsError
@@ -51,6 +54,7 @@ def serve(settings: Settings, *, has_schedule: bool) -> None:
     database = wiring.database(settings, statement_seconds=settings.serve_timeout_seconds)
     access = Access(settings, use=_use_of(database), now=wiring.now, tell=log)
     access.check_address(settings.host)
+    check_channels(settings.alert_urls)
     listening = _listen(settings.host, settings.port)
     traces = tracing(log)
     live = Live(database, tell=log, prepare=lambda: prepare(settings, log))
@@ -106,6 +110,17 @@ def assemble(
         now=wiring.now,
         tell=log,
     )
+    schedule = None
+    if has_schedule:
+        schedule = Schedule(
+            database,
+            workers,
+            {"regular": settings.schedule, "research": settings.research_schedule},
+            retry_after=settings.min_interval,
+            now=wiring.now,
+            jitter=lambda: random.SystemRandom().uniform(0, 1),
+            tell=log,
+        )
     return Service(
         settings,
         database,
@@ -115,11 +130,12 @@ def assemble(
         workers,
         access,
         Counts(),
-        has_schedule,
+        wiring.now,
+        schedule,
     )
 
 
-def _tasks(service: Service, log: Tell) -> list[Task]:
+def _tasks(service: Service, log: Tell) -> list[Beside]:
     """What goes on beside the answers; what is first stops last."""
     settings = service.settings
 
@@ -130,33 +146,24 @@ def _tasks(service: Service, log: Tell) -> list[Task]:
         yield
         await service.workers.close()
 
-    tasks: list[Task] = [workers]
+    tasks: list[Beside] = [workers]
     if settings.alert_urls:
         deliverer = wiring.deliverer(settings, service.database, log)
-        tasks.append(lambda: _repeating(lambda stopped: deliverer.deliver_due(is_stopped=stopped), _DELIVER_EVERY, log))
-    if service.has_schedule:
-        schedule = Schedule(
-            service.database,
-            service.workers,
-            {"regular": settings.schedule, "research": settings.research_schedule},
-            retry_after=settings.min_interval,
-            now=wiring.now,
-            jitter=lambda: random.SystemRandom().uniform(0, 1),
-            tell=log,
-        )
-        tasks.append(schedule.running)
+        tasks.append(lambda: _delivering(deliverer, log))
+    if service.schedule is not None:
+        tasks.append(service.schedule.running)
     return tasks
 
 
 @asynccontextmanager
-async def _repeating(do: Callable[[Callable[[], bool]], object], seconds: float, tell: Tell) -> AsyncIterator[None]:
-    """Do something again and again in a thread, which is not waited for: what it sends may hang."""
+async def _delivering(deliverer: Deliverer, tell: Tell) -> AsyncIterator[None]:
+    """Deliver alerts in a thread, which is not waited for at the end: what it sends to may hang."""
     stopped = threading.Event()
 
     def repeat() -> None:
-        while not stopped.wait(seconds):
+        while not stopped.wait(_DELIVER_EVERY):
             try:
-                do(stopped.is_set)
+                deliverer.deliver_due(is_stopped=stopped.is_set)
             except Exception as error:  # noqa: BLE001 (the thread must go on: a message that is not sent helps nobody)
                 tell("Could not deliver alerts", error=f"{type(error).__name__}: {error}")
 
@@ -169,7 +176,7 @@ async def _repeating(do: Callable[[Callable[[], bool]], object], seconds: float,
         await run_in_threadpool(thread.join, 1.0)
 
 
-def _open(service: Service, listening: socket.socket, log: Tell) -> Task:
+def _open(service: Service, listening: socket.socket, log: Tell) -> Beside:
     @asynccontextmanager
     async def task() -> AsyncIterator[None]:
         # who reads the line may connect at once, though the server takes up connections a moment later
@@ -177,7 +184,10 @@ def _open(service: Service, listening: socket.socket, log: Tell) -> Task:
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         log("Serving", url=f"http://{shown}:{port}", version=VERSION, database=service.database.label,
-            schedule="embedded" if service.has_schedule else "external")  # fmt: skip
+            schedule="external" if service.schedule is None else "embedded")  # fmt: skip
+        view = service.live.view
+        if view is not None and view.source == "bootstrap":
+            log("Serving the bootstrap facts", as_of=f"{view.as_of:%Y-%m-%d}", until="a sync works")
         yield
         log("Stopping")
 
@@ -193,6 +203,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+    except socket.gaierror as error:
+        raise SettingsError(f"HOST = {host!r} is no address of this machine. Use 127.0.0.1 or 0.0.0.0.") from error
     except OSError as error:
         raise SettingsError(
             f"Cannot listen on {host}, port {port}: {error.strerror}. Set PORT (or --port) to another one, or HOST."

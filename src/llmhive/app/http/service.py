@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,18 +15,22 @@ from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from llmhive.app.http import problem
 from llmhive.app.http.auth import Access, Caller
 from llmhive.app.http.counts import Counts
-from llmhive.app.http.memory import Answer, Memory, accepts_gzip, facts_of, is_known
+from llmhive.app.http.memory import Answer, Kept, Memory, facts_of, respond
 from llmhive.app.http.problem import Problem
+from llmhive.app.http.schedule import Schedule
 from llmhive.app.http.workers import Workers
 from llmhive.app.library import Catalog
 from llmhive.app.live import Live
 from llmhive.app.settings import Settings
+from llmhive.catalog.model import instant
 from llmhive.store.database import Database
 
 B = TypeVar("B", bound=BaseModel)
-_CATCH_UP_LOOKS, _CATCH_UP_EVERY = 100, 0.02
+_CATCH_UP_LOOKS = 100
+_CATCH_UP_EVERY = 0.02  #: seconds
 
 
 class Refusal(Exception):
@@ -47,7 +53,8 @@ class Service:
     workers: Workers
     access: Access
     counts: Counts
-    has_schedule: bool
+    now: Callable[[], datetime]
+    schedule: Schedule | None  #: None: something else posts
 
     async def writer(self, request: Request) -> Caller:
         """Who asks to write; raises `Denied`."""
@@ -70,25 +77,24 @@ class Service:
         try:
             return shape.model_validate_json(content) if content.strip() else shape()
         except ValidationError as error:
-            found = [{"at": ".".join(map(str, it["loc"])), "why": it["msg"]} for it in error.errors()]
-            told = "; ".join(f"{it['at']}: {it['why']}" if it["at"] else it["why"] for it in found)
-            known = ", ".join(shape.model_fields)
-            detail = f"The body cannot be used ({told}). It is a JSON object with {known}, all optional, or empty."
-            raise Refusal(Problem(422, detail, errors=found)) from error
+            faults = problem.faults(error.errors(), tuple(shape.model_fields))
+            detail = f"The body cannot be used: {problem.told(faults)}."
+            if not shape.model_fields:
+                detail += " This route takes none."
+            raise Refusal(Problem(422, detail, errors=faults)) from error
 
     def answer(self, request: Request, document: dict[str, Any]) -> Response:
         """A read's answer, marked with the catalog's age; compressed if that is wanted, 304 if it is known."""
-        rest = msgspec.json.encode(document | facts_of(self.memory.view) | document)[1:]
+        kept = self.memory.newest
+        rest = msgspec.json.encode(facts_of(kept.view) | document)[1:]
         etag = b'W/"%s"' % hashlib.sha256(rest).hexdigest()[:24].encode()
-        headers = {"ETag": etag.decode(), "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if is_known(request.headers.get("if-none-match", "").encode(), etag):
-            return Response(status_code=304, headers=headers)
-        begin, packed = self.memory.begin(), None
-        if accepts_gzip(request.headers.get("accept-encoding", "").encode()):
-            packed = Answer(rest, etag).packed(begin)
-        if packed is not None:
-            headers["Content-Encoding"] = "gzip"
-        return Response(packed or begin + rest, 200, headers, "application/json")
+        return self.respond(request, kept, Answer(rest, etag))
+
+    def respond(self, request: Request, kept: Kept, answer: Answer) -> Response:
+        """An answer, for who is not served by `Front`."""
+        known, accepted = (request.headers.get(name, "").encode() for name in ("if-none-match", "accept-encoding"))
+        status, headers, body = respond(answer, kept.begin(), known=known, accepted=accepted)
+        return Response(body, status, {name.decode(): value.decode() for name, value in headers})
 
     async def caught_up(self, run: dict[str, Any]) -> None:
         """Wait until reads show what a run did, so that who waited for it finds it; a moment at most."""
@@ -100,16 +106,23 @@ class Service:
             await asyncio.sleep(_CATCH_UP_EVERY)
 
     def status(self) -> dict[str, Any]:
-        """What `GET /api/openrouter/sync/status` says; without the database, what is known without it."""
-        view, staleness = self.live.view, self.live.staleness_seconds
-        return self.catalog.status() | {
-            "schedule": "embedded" if self.has_schedule else "external",
-            "database_reachable": True,
-            "view": {
-                "catalog_version": None if view is None else view.catalog_version,
-                "staleness_seconds": None if staleness is None else round(staleness, 3),
-            },
-        }
+        """What `GET /api/openrouter/sync/status` says; raises `StoreError`."""
+        due = {}
+        if self.schedule is not None:
+            now = self.now()
+            due = {
+                "next_scheduled_sync": instant(max(self.schedule.due("regular"), now)),
+                "next_scheduled_research": instant(max(self.schedule.due("research"), now)),
+            }
+        return (
+            self.catalog.status()
+            | due
+            | {
+                "schedule": "external" if self.schedule is None else "embedded",
+                "database_reachable": True,
+                "view": self.live.state(),
+            }
+        )
 
 
 def json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

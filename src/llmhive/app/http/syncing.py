@@ -12,6 +12,7 @@ from starlette.responses import Response
 from llmhive.app.http import schema
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.service import Refusal, Service, json
+from llmhive.app.http.workers import is_busy
 from llmhive.app.worker import Task
 from llmhive.catalog.run import Kind
 from llmhive.errors import StoreError
@@ -54,9 +55,10 @@ def _add_syncs(app: FastAPI, service: Service) -> None:
         """Start a sync, or join the one that runs. Answers once the run is claimed in the database."""
         return await _sync(service, request, "regular", is_blocking=_cannot_work_on(request))
 
-    ended = {status: codes[status] for status in codes if status != 202}
+    at_the_end = {status: codes[status] for status in codes if status != 202}
+    at_the_end[200] = {"model": schema.Run, "description": "The finished run, or why none is needed (`skipped`)."}
 
-    @app.post(f"{_ROOT}/blocking", tags=["sync"], response_model=None, responses=ended, openapi_extra=body)
+    @app.post(f"{_ROOT}/blocking", tags=["sync"], response_model=None, responses=at_the_end, openapi_extra=body)
     async def sync_blocking(request: Request) -> Response:
         """Sync, or join the sync that runs, and answer when it has ended."""
         return await _sync(service, request, "regular", is_blocking=True)
@@ -84,10 +86,10 @@ def _add_runs(app: FastAPI, service: Service) -> None:
         return service.answer(request, document | {"limit": limit, "offset": offset})
 
     @app.get(f"{_ROOT}/runs/{{run_id}}", **reads,
-             responses={200: {"model": schema.Run}, **schema.problems(401, 404, 422, 503)})  # fmt: skip
-    def run(run_id: RunId) -> Response:
+             responses={200: {"model": schema.WholeRun}, **schema.problems(401, 404, 422, 503)})  # fmt: skip
+    def run(request: Request, run_id: RunId) -> Response:
         """One run with its plan and what the gate found."""
-        return json(service.catalog.run(run_id).to_json())
+        return service.answer(request, service.catalog.run(run_id).to_json())
 
     @app.post(f"{_ROOT}/runs/{{run_id}}/accept", tags=["runs"], response_model=None,
               responses={200: {"model": schema.Run}, **schema.problems(401, 403, 404, 408, 409, 413, 422, 503)},
@@ -130,13 +132,14 @@ def _cannot_work_on(request: Request) -> bool:
 async def ended(service: Service, run: dict[str, Any], *, held: int = 409) -> Response:
     """A finished run as an answer, once reads show what it did; raises `Refusal` where it is a problem."""
     status = {"held": held, "failed": 502, "interrupted": 503}.get(run["status"], 200)
-    if run["status"] == "skipped" and "due_at" not in run:
-        # the lock was not to be had
+    if is_busy(run):
         status = 503
     if status == 200:
         await service.caught_up(run)
         return json(run)
     detail = run["error"] or (run["notes"] or ["It did not run."])[0]
+    if run["status"] == "held":
+        detail += f". Nothing was applied; GET {_ROOT}/runs/{run['id']} says more, POST …/accept applies it."
     raise Refusal(Problem(status, detail, {"Retry-After": "30"} if status == 503 else None, run=run))
 
 

@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from llmhive.app.openrouter.runner import Tell, not_due
+from llmhive.app.observe import Tell
+from llmhive.app.openrouter.runner import not_due
 from llmhive.app.worker import Task, Told, error_of
 from llmhive.catalog.run import Kind, Run
 from llmhive.errors import LLMHiveError
@@ -129,7 +130,7 @@ class Workers:
             begun = await self.begin(task)
             if begun.worker is not None:
                 told = await asyncio.shield(begun.worker.ended)
-                if told.run is not None and told.run["status"] == "skipped" and "due_at" not in told.run:
+                if told.run is not None and is_busy(told.run):
                     # another replica was faster: join it
                     found = await run_in_threadpool(self._running, task.kind)
                     other = begun.worker.other if found is None else found.id
@@ -171,7 +172,7 @@ class Workers:
             raise error_of(told)
         # it ended without the lock: skipped, or another replica's run did it
         found = _run_of(told)
-        if found["status"] == "skipped" and "due_at" not in found:
+        if is_busy(found):
             running = await run_in_threadpool(self._running, worker.task.kind)
             if running is None and worker.other is not None:
                 running = await run_in_threadpool(self._get, worker.other)
@@ -204,7 +205,7 @@ class Workers:
 
     def _get(self, run_id: int) -> Run:
         with self._database.read() as connection:
-            return replace(runs.get(connection, run_id), plan=None, verdicts=None)
+            return runs.glance(connection, run_id)
 
     async def _join(self, run_id: int) -> RunJson | None:
         """Wait for another replica's run; None where it died."""
@@ -218,7 +219,7 @@ class Workers:
 
     def _see(self, run_id: int) -> tuple[Run, bool]:
         with self._database.read() as connection:
-            run = replace(runs.get(connection, run_id), plan=None, verdicts=None)
+            run = runs.glance(connection, run_id)
             silent_for = runs.clock(connection, self._now()) - (run.heartbeat_at or run.started_at)
         return run, silent_for >= self._stale_after
 
@@ -253,6 +254,11 @@ class Workers:
                     getattr(worker.process, stop)()
         if self._all:
             await asyncio.wait([worker.listening for worker in self._all])
+
+
+def is_busy(run: RunJson) -> bool:
+    """Whether a run was skipped because another one had the lock, and not because it was not due."""
+    return run["status"] == "skipped" and "due_at" not in run
 
 
 def _run_of(told: Told) -> RunJson:

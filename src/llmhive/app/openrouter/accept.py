@@ -51,6 +51,8 @@ def _waiting(connection: Any, run_id: int) -> _Waiting:
     verdicts = [found for found in held.verdicts or () if found["outcome"] == "held"]
     if held.status == "held":
         filed = captures.filed(connection, "held", run_id=run_id)
+        if not filed and captures.filed(connection, "accepted", run_id=run_id):
+            raise Conflict(f"What run {run_id} held was accepted already.")
         if not filed:
             raise Conflict(
                 f"What run {run_id} held waits no more: a newer answer has taken its place. `llmhive runs` shows it."

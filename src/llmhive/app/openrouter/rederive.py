@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from llmhive.app.observe import Tell
 from llmhive.app.openrouter.pipeline import DECODE, Decoder
-from llmhive.app.openrouter.runner import Runner, Tell, Work
+from llmhive.app.openrouter.runner import Runner, Work
 from llmhive.catalog.diff import compare
 from llmhive.catalog.feed import Feed, Record
 from llmhive.catalog.hold import withheld

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
+from llmhive.app.observe import Tell
 from llmhive.catalog.alert import Alerting
 from llmhive.catalog.run import DONE, Kind, Run, Status
 from llmhive.errors import ClockError, LLMHiveError, StoreError, UpstreamError
@@ -21,12 +22,6 @@ _HEARTS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="heartbeat")
 _LONGEST_TRANSACTION = timedelta(seconds=70)
 
 T = TypeVar("T")
-
-
-class Tell(Protocol):
-    """Where a run reports to: an event in a few words, and its facts."""
-
-    def __call__(self, event: str, /, **facts: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
