@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog import document
 from llmhive.catalog.index import Row
+from llmhive.catalog.model import Model, Version
 from llmhive.catalog.names import Named
 from llmhive.catalog.query import SORTS, Query
 from llmhive.catalog.view import Entry, View
@@ -69,6 +71,18 @@ def test_entries_are_by_id_whatever_order_they_came_in(table: list[Row], dice: A
 def test_a_view_finds_what_a_name_means(table: list[Named], name: str) -> None:
     found = view_of(REST | queries.row(it.id, **it._asdict()) for it in table).find(name)
     assert (None if found is None else found.id) == naming.meant(table, name)
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+@pytest.mark.parametrize("as_of", [AT, None])
+def test_all_of_a_model_is_its_document(is_active: bool, as_of: datetime | None) -> None:
+    content = Version(Model("a/one", name="One"))
+    parts = dict(zip(("document", "text"), content.apart(), strict=True))
+    it = REST | queries.row("a/one", is_active=is_active, version=content.digest, raw='{"id": "a/one"}', **parts)
+    view = view_of([it], as_of=as_of)
+    assert msgspec.json.decode(b"{" + view.whole(view.entries[0])) == msgspec.json.decode(
+        msgspec.json.encode(document.whole(it, as_of, content.model))
+    )
 
 
 # --- sharing

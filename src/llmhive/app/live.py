@@ -20,6 +20,7 @@ from llmhive.store.notices import Notices
 
 #: Seconds between looks: on PostgreSQL only in case a notice was lost.
 _LOOK_EVERY = {"postgresql": 1.0, "sqlite": 0.25}
+_SILENT_AFTER = 10.0  #: seconds without an answer, after which the database counts as away
 _LOOK_AGAIN = 0.5  #: seconds, after the database did not answer
 
 
@@ -37,7 +38,7 @@ class Live:
         self._fingerprints: dict[str, tuple[object, ...]] = {}
         self._looked_at: float | None = None
         self.view: View | None = None  #: None before the first look
-        self.is_reachable = False  #: whether the database answered last time
+        self._answered = False  #: whether the database did, last time
         self.error: str | None = None  #: why not
         self.trouble: LLMHiveError | None = None  #: likewise
 
@@ -58,6 +59,12 @@ class Live:
         self._notices.wake()
 
     @property
+    def is_reachable(self) -> bool:
+        """Whether the database answers: it did, and not long ago."""
+        age = self.staleness_seconds
+        return self._answered and age is not None and age < _SILENT_AFTER
+
+    @property
     def staleness_seconds(self) -> float | None:
         """How old the view may be at most; None before the first look."""
         return None if self._looked_at is None else time.monotonic() - self._looked_at
@@ -73,7 +80,7 @@ class Live:
     def _run(self) -> None:
         while not self._is_stopping:
             try:
-                self._notices.wait(_LOOK_EVERY[self._database.dialect] if self.is_reachable else _LOOK_AGAIN)
+                self._notices.wait(_LOOK_EVERY[self._database.dialect] if self._answered else _LOOK_AGAIN)
             except LLMHiveError:
                 time.sleep(_LOOK_AGAIN)
             except Exception as error:  # noqa: BLE001 (as below: the thread must go on)
@@ -90,17 +97,17 @@ class Live:
                 self._prepare = None
             self.look()
         except LLMHiveError as error:
-            if self.is_reachable or self.error != str(error):
+            if self._answered or self.error != str(error):
                 self._tell("Cannot read the database", error=str(error))
-            self.is_reachable, self.error, self.trouble = False, str(error), error
+            self._answered, self.error, self.trouble = False, str(error), error
             return
         except Exception as error:  # noqa: BLE001 (the thread must go on: a view that stays old for ever is worse)
             self._tell("Cannot read the catalog", error=f"{type(error).__name__}: {error}")
-            self.is_reachable, self.error, self.trouble = False, f"internal error: {type(error).__name__}", None
+            self._answered, self.error, self.trouble = False, f"internal error: {type(error).__name__}", None
             return
         if self.error is not None:
             self._tell("Reading the database again")
-        self.is_reachable, self.error, self.trouble = True, None, None
+        self._answered, self.error, self.trouble = True, None, None
 
     def look(self) -> None:
         """Read what changed; raises `StoreError`."""

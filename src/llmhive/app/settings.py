@@ -260,10 +260,11 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown."""
-        from urllib.parse import unquote
+        from urllib.parse import parse_qs, unquote
 
         parts = [urlsplit(url) for url in (self.database_url, *self.alert_urls)]
         passwords = [word for it in parts for word in (it.password or "", unquote(it.password or ""))]
+        passwords += [word for it in parts for word in parse_qs(it.query).get("password", ())]
         return tuple(
             word
             for word in (
@@ -314,6 +315,12 @@ def read(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
             shown = "" if setting.is_secret else f" = {text!r}"
             raise SettingsError(f"{setting.variable}{shown} cannot be used: {error}.") from error
     return Settings(**values)
+
+
+def environment(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, str]:
+    """The environment of another process that is to have the same settings, whatever becomes of ``.env``."""
+    given = os.environ if environ is None else environ
+    return {**_env_file(env_file or Path(".env")), **{name: value for name, value in given.items() if value.strip()}}
 
 
 def _env_file(path: Path) -> dict[str, str]:

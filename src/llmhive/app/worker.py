@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, NoReturn
@@ -123,6 +124,9 @@ def main() -> None:
     except LLMHiveError as error:
         named = next(name for name, kind in _ERRORS.items() if isinstance(error, kind))
         say(Told("refused", error=named, message=str(error)))
+    except Exception as error:  # noqa: BLE001 (its text may hold anything: it is for the log, which knows the secrets)
+        tell("Run failed", error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        say(Told("refused", error="LLMHiveError", message=f"internal error: {type(error).__name__}; the log has more"))
     finally:
         database.close()
         traces.close()

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from llmhive.app.http import health, ledger, problem, reading, schema, syncing
@@ -87,6 +88,7 @@ def known_parameters(request: Request) -> None:
             raise Refusal(Problem(422, detail, parameter=name))
 
 
+_CLIENT_GONE = 499
 _READS_ITS_OWN = frozenset(("/api/models",))
 
 
@@ -116,6 +118,11 @@ def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(TooLarge)
     async def too_large(request: Request, error: TooLarge) -> Response:
         return with_id(request, Problem(413, str(error)))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        # nobody reads it; it is for the log and the counts
+        return Response(status_code=_CLIENT_GONE)
 
     @app.exception_handler(Exception)
     async def mistake(request: Request, _: Exception) -> Response:

@@ -4,6 +4,7 @@ all others.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 import time
@@ -80,6 +81,10 @@ class Front:
             await self._app(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
+        if "\x00" in path:
+            # PostgreSQL takes no such text, and no name of ours has one
+            await self._refuse(scope, send, 404, "There is nothing at this address: it holds a NUL.")
+            return
         if path.startswith(_MODELS) and method in {"GET", "HEAD"}:
             headers = scope["headers"]
             if self._access.may_read(headers):
@@ -216,6 +221,13 @@ class Front:
         except TooLarge:
             await self._problem(scope, send, 413, self._too_large)
             return 413
+        except asyncio.CancelledError:
+            if not status:
+                await self._problem(scope, send, 503, "The service is stopping. Ask again in a moment.")
+            self._counts.count(_route(scope), scope["method"], status or 503)
+            self._tell("Answered", method=scope["method"], path=_shown(scope), status=status or 503,
+                       request=scope["request_id"])  # fmt: skip
+            raise
         except Exception as error:
             # the message of a mistake may hold anything: it is for the log, which removes the secrets it knows
             self._tell("Answer failed", method=scope["method"], path=_shown(scope), request=scope["request_id"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +11,6 @@ from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from llmhive.app.http import schema
@@ -21,13 +19,12 @@ from llmhive.errors import StoreError
 from llmhive.store import alerts, runs
 from llmhive.version import VERSION
 
+_PATIENCE = 5.0  #: seconds, with the database
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
 def add_to(app: FastAPI, service: Service) -> None:
     """Register the routes."""
-    registry = CollectorRegistry()
-    registry.register(Numbers(service))
 
     @app.get("/healthz", tags=["health"], response_model=None, responses={200: {"model": schema.Health}})
     async def healthz() -> Response:
@@ -42,7 +39,6 @@ def add_to(app: FastAPI, service: Service) -> None:
             "status": "starting" if service.live.view is None else "ready",
             **service.live.state(),
             "database_reachable": service.live.is_reachable,
-            "database_error": service.live.error,
         }
         return json(document, 503 if service.live.view is None else 200)
 
@@ -53,15 +49,21 @@ def add_to(app: FastAPI, service: Service) -> None:
         dependencies=[Depends(service.reader)],
         responses={200: {"content": _TEXT, "description": "The metrics, as text."}, **schema.problems(401)},
     )
-    def metrics() -> Response:  # fmt: skip
+    async def metrics() -> Response:  # fmt: skip
         """The metrics for Prometheus; those of the catalog and its runs are read from the database."""
-        return Response(generate_latest(registry), 200, {"Cache-Control": "no-store"}, CONTENT_TYPE_LATEST)
+        try:
+            stored = await service.in_thread(lambda: list(stored_numbers(service)), seconds=_PATIENCE)
+        except StoreError:
+            # the process's own must not be missing when the database is
+            stored = []
+        text = generate_latest(Numbers([*stored, *own_numbers(service, is_up=bool(stored))]))
+        return Response(text, 200, {"Cache-Control": "no-store"}, CONTENT_TYPE_LATEST)
 
     @app.get("/", include_in_schema=False, response_model=None, dependencies=[Depends(service.reader)])
     async def root() -> Response:
         """What this is, and where to go on."""
         try:
-            found: dict[str, Any] | None = await run_in_threadpool(service.status)
+            found: dict[str, Any] | None = await service.status()
         except StoreError:
             found = None
         return HTMLResponse(page(service, found), headers=_PAGE)
@@ -93,71 +95,75 @@ METRICS = {
 }
 
 
-class Numbers(Collector):
-    """The metrics: those of the catalog and its runs from the database, the others of this process."""
+class Numbers(CollectorRegistry):
+    """Metrics that were collected already."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, found: Sequence[Metric]) -> None:
+        super().__init__()
+        self._found = found
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric; those of the database are left out while it does not answer."""
-        try:
-            found = list(self._stored())
-        except StoreError:
-            found = []
-        yield _gauge("llmhive_database_up", float(bool(found)))
-        yield from found
-        yield from self._service.counts.collect()
-        view, staleness = self._service.live.view, self._service.live.staleness_seconds
-        if view is not None and staleness is not None:
-            yield _gauge("llmhive_view_version", view.catalog_version)
-            yield _gauge("llmhive_view_staleness_seconds", staleness)
-        yield InfoMetricFamily("llmhive_build", METRICS["llmhive_build"], value={"version": VERSION})
+        """Every metric."""
+        return iter(self._found)
 
-    def _stored(self) -> Iterator[Metric]:
-        status = self._service.catalog.status()
-        yield _gauge("openrouter_models_total", status["models_in_catalog"])
-        yield _gauge("openrouter_catalog_version", status["catalog_version"])
-        yield _gauge("openrouter_held_runs", status["held"])
-        yield _gauge("openrouter_held_values", status["held_values"])
-        yield _gauge("openrouter_pinned", status["pinned"] is not None)
-        yield _gauge("openrouter_alerts_pending", status["alerts_pending"])
-        if status["catalog_age_seconds"] is not None:
-            yield _gauge("openrouter_catalog_age_seconds", status["catalog_age_seconds"])
-        source = _labelled("openrouter_catalog_source", "source")
-        for name in ("openrouter", "bootstrap"):
-            source.add_metric([name], status["source"] == name)
-        yield source
-        yield from self._runs()
 
-    def _runs(self) -> Iterator[Metric]:
-        if not self._service.database.require_schema():
-            return
-        with self._service.database.read() as connection:
-            tally = runs.tally(connection)
-            last = runs.last_finished(connection, "regular")
-            success = {kind: runs.last_success(connection, kind) for kind in ("regular", "research")}
-            running = runs.running(connection)
-            given_up = alerts.given_up(connection)
-        yield _gauge("openrouter_alerts_given_up", given_up)
-        counted = _labelled("openrouter_sync_runs", "kind", "outcome")
-        for kind, outcome, count in tally:
-            counted.add_metric([kind, outcome], count)
-        yield counted
-        failed = sum(count for _, outcome, count in tally if outcome == "failed")
-        yield _gauge("openrouter_sync_errors", failed)
-        going = _labelled("openrouter_sync_running", "kind")
-        times = _labelled("openrouter_sync_last_success_timestamp_seconds", "kind")
-        for kind, run in success.items():
-            going.add_metric([kind], running is not None and running.kind == kind)
-            if run is not None and run.finished_at is not None:
-                times.add_metric([kind], run.finished_at.timestamp())
-        yield going
-        yield times
-        if last is not None:
-            yield _gauge("openrouter_models_added", last.added)
-            if last.duration_seconds is not None:
-                yield _gauge("openrouter_sync_duration", last.duration_seconds)
+def own_numbers(service: Service, *, is_up: bool) -> Iterator[Metric]:
+    """The metrics of this process; `is_up`: whether the database answered just now."""
+    yield _gauge("llmhive_database_up", is_up)
+    yield from service.counts.collect()
+    view, staleness = service.live.view, service.live.staleness_seconds
+    if view is not None and staleness is not None:
+        yield _gauge("llmhive_view_version", view.catalog_version)
+        yield _gauge("llmhive_view_staleness_seconds", staleness)
+    yield InfoMetricFamily("llmhive_build", METRICS["llmhive_build"], value={"version": VERSION})
+
+
+def stored_numbers(service: Service) -> Iterator[Metric]:
+    """The metrics of the catalog and its runs; raises `StoreError`."""
+    status = service.catalog.status()
+    yield _gauge("openrouter_models_total", status["models_in_catalog"])
+    yield _gauge("openrouter_catalog_version", status["catalog_version"])
+    yield _gauge("openrouter_held_runs", status["held"])
+    yield _gauge("openrouter_held_values", status["held_values"])
+    yield _gauge("openrouter_pinned", status["pinned"] is not None)
+    yield _gauge("openrouter_alerts_pending", status["alerts_pending"])
+    if status["catalog_age_seconds"] is not None:
+        yield _gauge("openrouter_catalog_age_seconds", status["catalog_age_seconds"])
+    source = _labelled("openrouter_catalog_source", "source")
+    for name in ("openrouter", "bootstrap"):
+        source.add_metric([name], status["source"] == name)
+    yield source
+    yield from _of_runs(service)
+
+
+def _of_runs(service: Service) -> Iterator[Metric]:
+    if not service.database.require_schema():
+        return
+    with service.database.read() as connection:
+        tally = runs.tally(connection)
+        last = runs.last_finished(connection, "regular")
+        success = {kind: runs.last_success(connection, kind) for kind in ("regular", "research")}
+        running = runs.running(connection)
+        given_up = alerts.given_up(connection)
+    yield _gauge("openrouter_alerts_given_up", given_up)
+    counted = _labelled("openrouter_sync_runs", "kind", "outcome")
+    for kind, outcome, count in tally:
+        counted.add_metric([kind, outcome], count)
+    yield counted
+    failed = sum(count for _, outcome, count in tally if outcome == "failed")
+    yield _gauge("openrouter_sync_errors", failed)
+    going = _labelled("openrouter_sync_running", "kind")
+    times = _labelled("openrouter_sync_last_success_timestamp_seconds", "kind")
+    for kind, run in success.items():
+        going.add_metric([kind], running is not None and running.kind == kind)
+        if run is not None and run.finished_at is not None:
+            times.add_metric([kind], run.finished_at.timestamp())
+    yield going
+    yield times
+    if last is not None:
+        yield _gauge("openrouter_models_added", last.added)
+        if last.duration_seconds is not None:
+            yield _gauge("openrouter_sync_duration", last.duration_seconds)
 
 
 def _gauge(name: str, value: float) -> GaugeMetricFamily:

@@ -19,6 +19,7 @@ from llmhive.app.http import parameters
 from llmhive.app.live import Live
 from llmhive.catalog.model import instant
 from llmhive.catalog.view import View
+from llmhive.version import VERSION
 
 Headers = list[tuple[bytes, bytes]]
 _encode = msgspec.json.Encoder().encode
@@ -102,7 +103,7 @@ class Kept:
     def __init__(self, view: View, seconds: Callable[[], float]) -> None:
         self.view = view
         self._seconds = seconds
-        self._etag = b'W/"%d"' % view.catalog_version
+        self._etag = b'W/"%d-%s"' % (view.catalog_version, VERSION.encode())
         self._begun = (-1, b"")  #: one pair, since threads may ask at the same time
         self._models: dict[str, Answer] = {}
         self._lists: dict[bytes, Answer] = {}
@@ -110,12 +111,16 @@ class Kept:
 
     def begin(self) -> bytes:
         """How every answer begins: with the age of the catalog."""
-        second, as_of = int(self._seconds()), self.view.as_of
+        second = int(self._seconds())
         begun = self._begun
         if second != begun[0]:
-            age = None if as_of is None else max(second - int(as_of.timestamp()), 0)
-            begun = self._begun = (second, b'{"catalog_age_seconds":' + _encode(age) + b",")
+            begun = self._begun = (second, b'{"catalog_age_seconds":' + _encode(self.age()) + b",")
         return begun[1]
+
+    def age(self) -> int | None:
+        """Seconds since the catalog was true; None while it is empty."""
+        as_of = self.view.as_of
+        return None if as_of is None else max(int(self._seconds()) - int(as_of.timestamp()), 0)
 
     def model(self, name: str) -> Answer | None:
         """One model; None where there is none of that name."""

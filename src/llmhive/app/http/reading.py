@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from llmhive.app import wiring
 from llmhive.app.http import parameters, schema
 from llmhive.app.http.parameters import BadParameter
 from llmhive.app.http.problem import Problem
@@ -44,11 +42,11 @@ def _add_models(app: FastAPI, service: Service) -> None:
             asked = parameters.read(query_string)
         except BadParameter as error:
             raise Refusal(Problem(422, str(error), parameter=error.name)) from error
-        page = await run_in_threadpool(
+        page = await service.in_thread(
             service.catalog.models, asked.query, as_of=asked.as_of, known_at=asked.known_at
         )  # fmt: skip
         document = page.to_json() | {"limit": asked.query.limit, "offset": asked.query.offset}
-        return await run_in_threadpool(service.answer, request, document)
+        return await service.in_thread(service.answer, request, document)
 
     @app.get("/api/models/families", **reads,
              responses={200: {"model": schema.FamilyList}, **schema.problems(401)})  # fmt: skip
@@ -59,9 +57,9 @@ def _add_models(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/models/{id:path}/history", **reads,
              responses={200: {"model": schema.History}, **schema.problems(401, 404, 503)})  # fmt: skip
-    def history(request: Request, id: str) -> Response:
+    async def history(request: Request, id: str) -> Response:
         """Every change of a model, and its prices over time."""
-        return service.answer(request, service.catalog.history(id))
+        return service.answer(request, await service.in_thread(service.catalog.history, id))
 
     @app.get("/api/models/{id:path}", **reads,
              responses={200: {"model": schema.Model}, **schema.problems(401, 404)})  # fmt: skip
@@ -70,7 +68,7 @@ def _add_models(app: FastAPI, service: Service) -> None:
         kept = service.memory.newest
         answer = kept.model(id)
         if answer is None:
-            raise NotFound(await run_in_threadpool(kept.view.names.why_missing, id[:200]))
+            raise NotFound(await service.in_thread(kept.view.names.why_missing, id[:200]))
         return service.respond(request, kept, answer)
 
 
@@ -79,7 +77,7 @@ def _add_history(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/changes", **reads,
              responses={200: {"model": schema.ChangeList}, **schema.problems(401, 422, 503)})  # fmt: skip
-    def changes(
+    async def changes(
         request: Request,
         since: Annotated[
             str | None,
@@ -92,17 +90,19 @@ def _add_history(app: FastAPI, service: Service) -> None:
         offset: Offset = 0,
     ) -> Response:
         """What happened at OpenRouter, newest first, once each, only what a second capture confirmed."""
-        begin = wiring.now() - timedelta(days=7) if since is None else _instant("since", since)
-        found = service.catalog.changes(begin, None if until is None else _instant("until", until))
+        begin = service.now() - timedelta(days=7) if since is None else _instant("since", since)
+        found = await service.in_thread(
+            service.catalog.changes, begin, None if until is None else _instant("until", until)
+        )
         end = None if limit is None else offset + limit
         document: dict[str, Any] = {"data": found[offset:end], "total": len(found), "limit": limit, "offset": offset}
         return service.answer(request, document)
 
     @app.get("/api/snapshots", **reads,
              responses={200: {"model": schema.SnapshotList}, **schema.problems(401, 503)})  # fmt: skip
-    def snapshots(request: Request) -> Response:
+    async def snapshots(request: Request) -> Response:
         """The snapshots, newest first."""
-        found = service.catalog.snapshots()
+        found = await service.in_thread(service.catalog.snapshots)
         return service.answer(request, {"data": found, "total": len(found)})
 
 

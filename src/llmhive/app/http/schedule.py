@@ -108,5 +108,7 @@ class Schedule:
         if self._database.require_schema():
             with self._database.read() as connection:
                 done, last = runs.last_success(connection, kind), runs.last_finished(connection, kind)
-            past = Past(None if done is None else done.started_at, None if last is None else last.started_at)
+            now = self._now()
+            # a start in the future is another machine's wrong clock, not a reason to wait for years
+            past = Past(*(it.started_at if it is not None and it.started_at <= now else None for it in (done, last)))
         return next_start(kind, self._schedules[kind], past, began=self._began, retry_after=self._retry_after)

@@ -77,7 +77,7 @@ class SnapshotWish(Base):
     name: str | None = Field(
         None, pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$", description="without it, it is named by the time"
     )
-    note: str | None = Field(None, max_length=500)
+    note: str | None = Field(None, max_length=500, pattern=r"^[^\u0000]*$")
 
 
 class Nothing(Base):
@@ -190,7 +190,7 @@ class Status(Base):
     database: str
     schedule: Literal["embedded", "external"]
     database_reachable: bool
-    database_error: str | None = None
+    database_error: str | None
     alerts_pending: int
     view: ViewState
 
@@ -389,7 +389,6 @@ class Ready(Base):
     catalog_version: int | None
     staleness_seconds: float | None
     database_reachable: bool
-    database_error: str | None
 
 
 PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}

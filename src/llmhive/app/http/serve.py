@@ -34,7 +34,7 @@ from llmhive.app.http.workers import Workers
 from llmhive.app.library import Catalog
 from llmhive.app.live import Live
 from llmhive.app.observe import Tell
-from llmhive.app.settings import Settings
+from llmhive.app.settings import Settings, environment
 from llmhive.app.tracing import tracing
 from llmhive.errors import LLMHiveError, SchemaOutdated, SettingsError
 from llmhive.store import catalog, tokens
@@ -44,7 +44,10 @@ from llmhive.version import VERSION
 #: Seconds a thread may hold on to Python while others wait: reading a new version must not stop those who answer.
 _SWITCH = 0.0005
 _THREADS = 14
+_LEAST_PAUSE = timedelta(minutes=1)  #: between a failed sync and the next
 _DELIVER_EVERY = 2.0  #: seconds
+_BACKLOG = 2048  #: connections that wait to be accepted
+_LAST_WAIT = 1.0  #: seconds, for a thread
 _GRACE = 3  #: seconds that answers under way are given when the service stops
 
 
@@ -74,6 +77,7 @@ def serve(settings: Settings, *, has_schedule: bool) -> None:
         database.close()
         listening.close()
         traces.close()
+        _leave(log)
 
 
 def prepare(settings: Settings, tell: Tell) -> None:
@@ -109,6 +113,7 @@ def assemble(
         stale_after=timedelta(seconds=settings.stale_seconds),
         now=wiring.now,
         tell=log,
+        environment=environment(),
     )
     schedule = None
     if has_schedule:
@@ -116,7 +121,7 @@ def assemble(
             database,
             workers,
             {"regular": settings.schedule, "research": settings.research_schedule},
-            retry_after=settings.min_interval,
+            retry_after=max(settings.min_interval, _LEAST_PAUSE),
             now=wiring.now,
             jitter=lambda: random.SystemRandom().uniform(0, 1),
             tell=log,
@@ -179,8 +184,6 @@ async def _delivering(deliverer: Deliverer, tell: Tell) -> AsyncIterator[None]:
 def _open(service: Service, listening: socket.socket, log: Tell) -> Beside:
     @asynccontextmanager
     async def task() -> AsyncIterator[None]:
-        # who reads the line may connect at once, though the server takes up connections a moment later
-        listening.listen(2048)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         log("Serving", url=f"http://{shown}:{port}", version=VERSION, database=service.database.label,
@@ -203,6 +206,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(_BACKLOG)
     except socket.gaierror as error:
         raise SettingsError(f"HOST = {host!r} is no address of this machine. Use 127.0.0.1 or 0.0.0.0.") from error
     except OSError as error:
@@ -228,6 +232,22 @@ def _run(app: object, listening: socket.socket, settings: Settings) -> None:
         timeout_graceful_shutdown=_GRACE,
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[listening])
-    if not server.started:
-        raise LLMHiveError("The service could not start; the log says why.")
+    try:
+        server.run(sockets=[listening])
+    except SystemExit as error:
+        if server.started:
+            raise
+        raise LLMHiveError("The service could not start.") from error
+
+
+def _leave(log: Tell) -> None:
+    """End the process even where a thread waits for a database that never answers: Python would wait with it."""
+    ended = sys.exc_info()[1]
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(_LAST_WAIT)
+            if thread.is_alive():
+                log("Left a thread behind", thread=thread.name)
+                sys.stderr.flush()
+                code = ended.code if isinstance(ended, SystemExit) and isinstance(ended.code, int) else 0
+                os._exit(code if ended is None or isinstance(ended, SystemExit) else 1)

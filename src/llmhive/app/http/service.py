@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+from anyio import to_thread
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from llmhive.app.http import problem
@@ -26,9 +26,13 @@ from llmhive.app.library import Catalog
 from llmhive.app.live import Live
 from llmhive.app.settings import Settings
 from llmhive.catalog.model import instant
+from llmhive.errors import DatabaseUnavailable, StoreError
 from llmhive.store.database import Database
 
+T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
+_THREADS_AT_MOST = 200
+_STATUS_SECONDS = 5.0  #: the page that is looked at when something is wrong must not be what is missing then
 _CATCH_UP_LOOKS = 100
 _CATCH_UP_EVERY = 0.02  #: seconds
 
@@ -41,7 +45,7 @@ class Refusal(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
     """One running service."""
 
@@ -55,17 +59,19 @@ class Service:
     counts: Counts
     now: Callable[[], datetime]
     schedule: Schedule | None  #: None: something else posts
+    waiting: set[object] = field(default_factory=set)  #: one for each thread that is at work, waited for or not
+    last_status: dict[str, Any] | None = None  #: what was last known
 
     async def writer(self, request: Request) -> Caller:
         """Who asks to write; raises `Denied`."""
-        caller = await run_in_threadpool(self.access.writer, request.scope)
+        caller = await self.in_thread(self.access.writer, request.scope)
         request.scope["caller"] = caller
         return caller
 
     async def reader(self, request: Request) -> None:
         """Let a reader in; raises `Denied`."""
         if not self.access.may_read(request.scope["headers"]):
-            await run_in_threadpool(self.access.reader, request.scope)
+            await self.in_thread(self.access.reader, request.scope)
 
     async def body(self, request: Request, shape: type[B]) -> B:
         """The body as JSON, whatever its content type says; an empty one is all defaults. Raises `Refusal`."""
@@ -105,24 +111,52 @@ class Service:
                 return
             await asyncio.sleep(_CATCH_UP_EVERY)
 
-    def status(self) -> dict[str, Any]:
-        """What `GET /api/openrouter/sync/status` says; raises `StoreError`."""
-        due = {}
+    async def in_thread(self, do: Callable[..., T], *args: Any, seconds: float | None = None, **options: Any) -> T:
+        """Do what needs the database; raises `StoreError` where that takes too long, whatever becomes of the thread."""
+        if len(self.waiting) >= _THREADS_AT_MOST:
+            raise DatabaseUnavailable("Too much waits for the database already.")
+        mark = object()
+        self.waiting.add(mark)
+
+        def work() -> T:
+            try:
+                return do(*args, **options)
+            finally:
+                self.waiting.discard(mark)
+
+        try:
+            async with asyncio.timeout(seconds or self.settings.serve_timeout_seconds):
+                return await to_thread.run_sync(work, abandon_on_cancel=True)
+        except TimeoutError as error:
+            raise DatabaseUnavailable("The database does not answer in time.") from error
+
+    async def status(self) -> dict[str, Any]:
+        """What `GET /api/openrouter/sync/status` says; while the database is away, what was last known of it."""
+        error = None
+        try:
+            self.last_status = await self.in_thread(self._status, seconds=_STATUS_SECONDS)
+        except StoreError as trouble:
+            if self.last_status is None:
+                raise
+            error = str(trouble)
+        found = self.last_status | {
+            "schedule": "external" if self.schedule is None else "embedded",
+            "database_reachable": error is None,
+            "database_error": error,
+            "view": self.live.state(),
+        }
+        if error is not None:
+            age = self.memory.newest.age()
+            found |= {"running": None, "catalog_age_seconds": age}
+        return found
+
+    def _status(self) -> dict[str, Any]:
+        found = self.catalog.status()
         if self.schedule is not None:
             now = self.now()
-            due = {
-                "next_scheduled_sync": instant(max(self.schedule.due("regular"), now)),
-                "next_scheduled_research": instant(max(self.schedule.due("research"), now)),
-            }
-        return (
-            self.catalog.status()
-            | due
-            | {
-                "schedule": "external" if self.schedule is None else "embedded",
-                "database_reachable": True,
-                "view": self.live.state(),
-            }
-        )
+            found["next_scheduled_sync"] = instant(max(self.schedule.due("regular"), now))
+            found["next_scheduled_research"] = instant(max(self.schedule.due("research"), now))
+        return found
 
 
 def json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

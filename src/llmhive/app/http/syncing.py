@@ -6,7 +6,6 @@ import os
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from llmhive.app.http import schema
@@ -15,7 +14,6 @@ from llmhive.app.http.service import Refusal, Service, json
 from llmhive.app.http.workers import is_busy
 from llmhive.app.worker import Task
 from llmhive.catalog.run import Kind
-from llmhive.errors import StoreError
 
 _ROOT = "/api/openrouter/sync"
 RunId = Annotated[int, Path(ge=1, le=2**62, examples=[17])]
@@ -25,21 +23,12 @@ def add_to(app: FastAPI, service: Service) -> None:
     """Register the routes."""
     _add_syncs(app, service)
     _add_runs(app, service)
-    last: dict[str, Any] = {}
 
     @app.get(f"{_ROOT}/status", tags=["sync"], response_model=None, dependencies=[Depends(service.reader)],
              responses={200: {"model": schema.Status}, **schema.problems(401, 503)})  # fmt: skip
     async def status() -> Response:
         """When the last sync was and how it ended, what the catalog holds, and when the next one is due."""
-        try:
-            found = await run_in_threadpool(service.status)
-        except StoreError as error:
-            if not last:
-                raise
-            # the page that is looked at when something is wrong must not be what is missing then
-            return json(last | {"database_reachable": False, "database_error": str(error)})
-        last.update(found)
-        return json(found)
+        return json(await service.status())
 
 
 def _add_syncs(app: FastAPI, service: Service) -> None:
@@ -75,21 +64,23 @@ def _add_runs(app: FastAPI, service: Service) -> None:
 
     @app.get(f"{_ROOT}/runs", **reads,
              responses={200: {"model": schema.RunList}, **schema.problems(401, 422, 503)})  # fmt: skip
-    def runs(
+    async def runs(
         request: Request,
         limit: Annotated[int, Query(ge=1, le=1000)] = 20,
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     ) -> Response:
         """The history of runs, newest first."""
-        found = service.catalog.runs(limit, offset)
-        document = {"data": [it.to_json() for it in found], "total": service.catalog.count_runs()}
-        return service.answer(request, document | {"limit": limit, "offset": offset})
+        found = await service.in_thread(service.catalog.runs, limit, offset)
+        total = await service.in_thread(service.catalog.count_runs)
+        document = {"data": [it.to_json() for it in found], "total": total, "limit": limit, "offset": offset}
+        return service.answer(request, document)
 
     @app.get(f"{_ROOT}/runs/{{run_id}}", **reads,
              responses={200: {"model": schema.WholeRun}, **schema.problems(401, 404, 422, 503)})  # fmt: skip
-    def run(request: Request, run_id: RunId) -> Response:
+    async def run(request: Request, run_id: RunId) -> Response:
         """One run with its plan and what the gate found."""
-        return service.answer(request, service.catalog.run(run_id).to_json())
+        found = await service.in_thread(service.catalog.run, run_id)
+        return service.answer(request, found.to_json())
 
     @app.post(f"{_ROOT}/runs/{{run_id}}/accept", tags=["runs"], response_model=None,
               responses={200: {"model": schema.Run}, **schema.problems(401, 403, 404, 408, 409, 413, 422, 503)},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from llmhive.store import runs
 from llmhive.store.database import Database
 
 _LINE = 64 * 1024 * 1024  #: a dry run's plan is one line
+_OTHERS_AT_ONCE = 2  #: accepts and rollbacks
 _LOOK_AGAIN = 0.25  #: seconds, at another replica's run
 _PATIENCE = 2.0  #: seconds that a run is given to finish when the service stops
 _LAST_WORDS = 4.0  #: seconds it is given to say that it was stopped
@@ -47,11 +48,26 @@ class Worker:
         self.listening = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
+        try:
+            await self._hear()
+        finally:
+            # whatever it wrote, nobody waits for ever
+            why = "The run's process ended without a word; see the log."
+            last = Told("refused", error="LLMHiveError", message=why)
+            for settled in (self.ended, self.first):
+                if not settled.done():
+                    settled.set_result(last)
+        await self.process.wait()
+
+    async def _hear(self) -> None:
         stdout = self.process.stdout
         assert stdout is not None
-        last: Told | None = None
         while line := await stdout.readline():
-            last = msgspec.json.decode(line, type=Told)
+            try:
+                last = msgspec.json.decode(line, type=Told)
+            except msgspec.DecodeError:
+                # half a line of a process that was killed
+                continue
             if last.what == "began":
                 self.began, self.began_at = last, self._now()
             waits_for_its_kind = last.what == "waits" and last.kind == self.task.kind
@@ -62,12 +78,7 @@ class Worker:
             if last.what in {"ended", "refused"}:
                 # not only when its process is gone: who asks meanwhile must not join what is over
                 self.ended.set_result(last)
-        await self.process.wait()
-        if not self.ended.done():
-            last = Told("refused", error="LLMHiveError", message="The run's process ended without a word; see the log.")
-            self.ended.set_result(last)
-            if not self.first.done():
-                self.first.set_result(last)
+                return
 
 
 RunJson = dict[str, Any]  #: as `Run.to_json`
@@ -93,14 +104,19 @@ class Workers:
         stale_after: timedelta,
         now: Callable[[], datetime],
         tell: Tell,
-        command: tuple[str, ...] = (sys.executable, "-m", "llmhive.app.worker"),
+        environment: Mapping[str, str] | None = None,
+        # -P: what lies in the working directory is not code of ours
+        command: tuple[str, ...] = (sys.executable, "-P", "-m", "llmhive.app.worker"),
     ) -> None:
+        """`environment` is that of the processes; None: this one's."""
         self._database = database
         self._interval = interval
         self._stale_after = stale_after
         self._now = now
         self._tell = tell
+        self._environment = environment
         self._command = command
+        self._others = asyncio.Semaphore(_OTHERS_AT_ONCE)
         self._syncs: dict[Kind, Worker] = {}
         self._turns: dict[Kind, asyncio.Lock] = {"regular": asyncio.Lock(), "research": asyncio.Lock()}
         self._rehearsing = asyncio.Lock()
@@ -146,12 +162,12 @@ class Workers:
     async def once(self, task: Task) -> RunJson:
         """Run something to its end; who asks for the same dry run meanwhile gets the same answer."""
         if task.job != "sync":
-            worker = await self._start(task)
-        else:
-            async with self._rehearsing:
-                last = self._rehearsals.get((task.kind, task.force))
-                worker = await self._start(task) if last is None or last.ended.done() else last
-                self._rehearsals[task.kind, task.force] = worker
+            async with self._others:
+                return _run_of(await asyncio.shield((await self._start(task)).ended))
+        async with self._rehearsing:
+            last = self._rehearsals.get((task.kind, task.force))
+            worker = await self._start(task) if last is None or last.ended.done() else last
+            self._rehearsals[task.kind, task.force] = worker
         return _run_of(await asyncio.shield(worker.ended))
 
     async def _will_do(self, worker: Worker, asked_at: datetime) -> bool:
@@ -232,6 +248,7 @@ class Workers:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE,
+            env=self._environment,
             # Ctrl-C is for the service, which stops its workers in its own way
             start_new_session=True,
         )
