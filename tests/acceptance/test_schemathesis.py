@@ -103,7 +103,7 @@ def test_writes(served: Served, mode: GenerationMode) -> None:
         ("/api/models?active=all", "ModelList"), ("/api/models/acme/one", "Model"), ("/api/models/acme/gone", "Model"),
         ("/api/models/families", "FamilyList"), ("/api/models/acme/one/history", "History"),
         ("/api/changes?since=2020-01-01", "ChangeList"), ("/api/snapshots", "SnapshotList"),
-        ("/api/openrouter/sync/runs", "RunList"), ("/api/openrouter/sync/runs/3", "Run"),
+        ("/api/openrouter/sync/runs", "RunList"), ("/api/openrouter/sync/runs/3", "WholeRun"),
         ("/api/openrouter/sync/status", "Status"), ("/healthz", "Health"), ("/readyz", "Ready"),
         ("/api/models?as_of=YESTERDAY", "ModelList"),
     ],

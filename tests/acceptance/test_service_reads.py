@@ -396,7 +396,8 @@ def test_history_changes_snapshots_runs_and_status_are_what_the_library_says(lib
     assert bare("/api/openrouter/sync/runs")["data"] == told
     assert len(told) == 4
     one = served.get(f"/api/openrouter/sync/runs/{told[0]['id']}").json()
-    assert one == library.run(told[0]["id"]).to_json()
+    assert one.items() >= library.run(told[0]["id"]).to_json().items()
+    assert one.keys() - library.run(told[0]["id"]).to_json().keys() == {"catalog_age_seconds", "as_of", "source"}
     assert one["verdicts"][0]["outcome"] == "held"
     status, known = served.get("/api/openrouter/sync/status").json(), library.status()
     assert abs(status.pop("catalog_age_seconds") - known.pop("catalog_age_seconds")) < 20
@@ -549,7 +550,7 @@ def test_the_page_at_the_root_says_what_this_is(served: Served) -> None:
 def test_healthz_and_readyz(served: Served) -> None:
     assert served.get("/healthz").json()["status"] == "ok"
     found = served.get("/readyz").json()
-    assert (found["status"], found["database_reachable"], found["database_error"]) == ("ready", True, None)
+    assert (found["status"], found["database_reachable"]) == ("ready", True)
 
 
 def test_metrics_are_those_that_are_told_of_and_what_the_database_says(here: Place, served: Served) -> None:

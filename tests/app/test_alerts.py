@@ -181,7 +181,7 @@ def test_an_error_is_tried_again_with_the_same_ids(status: int, post: Post, rece
     assert (stand.state, stand.attempts, stand.error) == ("pending", 1, f"HTTP {status}")
     assert post.told == [
         ("Alert not delivered", {"channel": receiver.label, "run": run_id, "attempt": 1, "error": f"HTTP {status}",
-                                 "next_try": "2026-06-01 12:00:05"})
+                                 "next_try": "2026-06-01T12:00:05Z"})
     ]  # fmt: skip
     receiver.answer()
     assert post.deliver(receiver.url) == 0

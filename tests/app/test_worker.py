@@ -268,3 +268,57 @@ def test_closing_stops_what_hangs(worker: Command, fake: FakeOpenRouter) -> None
     stopped = with_workers(worker, leave)
     assert stopped.process.returncode is not None
     assert rows(worker.env["DATABASE_URL"], "SELECT status FROM sync_run") == [{"status": "interrupted"}]
+
+
+@pytest.mark.parametrize("script", ['printf \'{"what":"ended","run":{\'; kill -9 $$', "echo hello", "exit 3"])
+def test_whatever_a_process_writes_nobody_waits_for_ever(script: str, database_url: str) -> None:
+    database = connect(database_url)
+
+    async def all_ways() -> None:
+        workers = Workers(
+            database, interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
+            now=lambda: datetime.now(UTC), tell=lambda event, /, **facts: None, command=("sh", "-c", script, "sh"),
+        )  # fmt: skip
+        for ask in (workers.begin(SYNC), workers.finish(SYNC), workers.once(Task("sync", "test", dry_run=True)),
+                    workers.once(Task("accept", "test", run_id=1))):  # fmt: skip
+            with pytest.raises(LLMHiveError, match="without a word"):
+                await asyncio.wait_for(ask, 20)
+        await workers.close()
+
+    try:
+        asyncio.run(all_ways())
+    finally:
+        database.close()
+
+
+def test_what_lies_in_the_working_directory_is_not_run(worker: Command, fake: FakeOpenRouter) -> None:
+    """As a module of the standard library's name would be, if Python looked there first."""
+    fake.serve(ok(catalog(model("acme/one"))))
+    (worker.folder / "queue.py").write_text("raise SystemExit('run')")
+    database = connect(worker.env["DATABASE_URL"])
+
+    async def sync() -> dict[str, Any]:
+        workers = Workers(
+            database, interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
+            now=lambda: datetime.now(UTC), tell=lambda event, /, **facts: None, environment=worker.environment(),
+        )  # fmt: skip
+        run = await workers.finish(SYNC)
+        await workers.close()
+        return run
+
+    before = Path.cwd()
+    os.chdir(worker.folder)
+    try:
+        assert asyncio.run(sync())["status"] == "completed"
+    finally:
+        os.chdir(before)
+        database.close()
+
+
+def test_a_mistake_of_ours_is_said_without_its_text(worker: Command, fake: FakeOpenRouter) -> None:
+    fake.serve(ok(catalog(model("acme/one"))))
+    worker.env["SYNC_STALE_SECONDS"] = "2"
+    # a name that PostgreSQL's driver refuses with an error that is none of ours
+    found = told(worker, Task("rollback", "test", snapshot="a\x00b"))
+    assert found[-1].what == "refused"
+    assert "\x00" not in (found[-1].message or "") or found[-1].error == "NotFound"

@@ -22,7 +22,7 @@ from llmhive.app import settings as settings_table
 from llmhive.app.cli.main import app
 from llmhive.app.http.app import routes as app_routes
 from llmhive.app.http.auth import Access
-from llmhive.app.http.health import METRICS
+from llmhive.app.http.metrics import METRICS
 from llmhive.app.http.parameters import openapi as model_parameters
 from llmhive.app.http.serve import assemble
 from llmhive.app.live import Live

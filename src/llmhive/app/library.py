@@ -85,7 +85,8 @@ class Catalog:
         if not self._database.require_schema():
             return Page((), 0, 0, None, None)
         with self._database.read() as connection:
-            state, true_at = catalog.state(connection), _as_of(connection)
+            standing = browse.standing(connection)
+            state, true_at = standing.state, standing.as_of
             if as_of is not None:
                 true_at = self._covered(connection, as_of)
                 found = browse.rows_as_of(connection, as_of, active=query.active)
@@ -212,9 +213,11 @@ class Catalog:
             row = None if meant is None else browse.model(connection, meant)
             if row is None:
                 raise NotFound(names.why_missing(model_id))
-            as_of, version = _as_of(connection), catalog.state(connection).catalog_version
+            standing = browse.standing(connection)
         content = Version.stored(row["version"], row["document"], row["text"]).model
-        return document.whole(row, as_of, content) | {"catalog_version": version}
+        as_of = standing.as_of
+        facts = {"catalog_version": standing.state.catalog_version, "as_of": None if as_of is None else instant(as_of)}
+        return document.whole(row, as_of, content) | facts
 
     def runs(self, limit: int = 20, offset: int = 0) -> list[Run]:
         """The newest runs first."""
@@ -265,7 +268,8 @@ class Catalog:
             last = runs.last_finished(connection, "regular")
             success = runs.last_success(connection, "regular")
             running = runs.running(connection)
-            state, as_of = catalog.state(connection), _as_of(connection)
+            standing = browse.standing(connection)
+            state, as_of = standing.state, standing.as_of
             status["models_in_catalog"] = catalog.count_active(connection)
             status["held"] = int(captures.is_anything_held(connection, "all"))
             status["held_values"] = catalog.count_held(connection)
@@ -286,15 +290,6 @@ class Catalog:
         if running is not None:
             status["running"] = {"id": running.id, "kind": running.kind, "started_at": instant(running.started_at)}
         return status
-
-
-def _as_of(connection: Any) -> datetime | None:
-    """When the catalog was true: the last applied answer, or the time of a bootstrap's facts or a restored snapshot."""
-    at = catalog.state(connection).source_at
-    if at is not None:
-        return at
-    last = captures.last_applied(connection)
-    return None if last is None else last.fetched_at
 
 
 def _entries(timeline: list[tuple[datetime, Listing]], first: datetime | None) -> list[dict[str, Any]]:

@@ -85,8 +85,8 @@ class Service:
         except ValidationError as error:
             faults = problem.faults(error.errors(), tuple(shape.model_fields))
             detail = f"The body cannot be used: {problem.told(faults)}."
-            if not shape.model_fields:
-                detail += " This route takes none."
+            known = ", ".join(shape.model_fields)
+            detail += f" It may hold {known}, all optional." if known else " This route takes none."
             raise Refusal(Problem(422, detail, errors=faults)) from error
 
     def answer(self, request: Request, document: dict[str, Any]) -> Response:
