@@ -220,9 +220,10 @@ def test_whoever_is_too_slow_too_many_or_too_large_is_turned_away(synced_bare: C
         problem(served.client.post(ROOT, content=iter([large])), 413)
 
         fake.serve(never())
-        with ThreadPoolExecutor(3) as pool:
+        # more than it takes, since our own looks at it count as well
+        with ThreadPoolExecutor(5) as pool:
             began = time.monotonic()
-            waiting = [pool.submit(served.post, f"{ROOT}/blocking", {"force": True}) for _ in range(3)]
+            waiting = [pool.submit(served.post, f"{ROOT}/blocking", {"force": True}) for _ in range(5)]
             refused = poll(lambda: found if (found := served.get("/healthz")).status_code == 503 else None)
             assert refused is not None
             assert "Too many requests" in problem(refused, 503)["detail"]
@@ -230,8 +231,9 @@ def test_whoever_is_too_slow_too_many_or_too_large_is_turned_away(synced_bare: C
             # reads from memory cost nothing
             assert served.get("/api/models").status_code == 200
             # the upstream hangs: at the end of the budget they are told so
-            for answer in waiting:
-                assert problem(answer.result(30), 502)["run"]["status"] == "failed"
+            told = [it.result(30) for it in waiting]
+            assert {it.status_code for it in told} <= {502, 503}
+            assert any(it.status_code == 502 and it.json()["run"]["status"] == "failed" for it in told)
             assert time.monotonic() - began < 10
         assert served.get("/healthz").status_code == 200
 

@@ -274,7 +274,7 @@ def test_a_message_in_words() -> None:
         "Removed: acme/one (Acme: One) is listed no more, which a second sync confirmed",
         "Repriced: acme/one: completion $2.00 → $0.00 per million tokens (-100 %)",
         "Repriced: acme/one: prompt $1.00 → $1.10 per million tokens (+10 %)",
-        "Repriced: acme/one: request unknown → $0.50",
+        "Repriced: acme/one: request now $0.50",
         "Repriced: acme/one: its conditional prices are new (up to +200 %)",
         "Expiring: acme/one goes after 2026-12-01",
         "Expiring: acme/one goes after 2026-12-01 (was 2026-01-01)",

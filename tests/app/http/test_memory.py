@@ -124,7 +124,7 @@ def test_an_answer_is_made_once_per_version(live: Live) -> None:
     live.view = View.of(live.view.entries, catalog_version=8, source="openrouter", as_of=AT + timedelta(seconds=3))
     again = memory.newest.models(b"author=a")
     assert again is not None
-    assert (again.etag, first.etag) == (b'W/"8"', b'W/"7"')
+    assert (again.etag[:4], first.etag[:4]) == (b'W/"8', b'W/"7')
     assert whole(memory, again).items() >= {"catalog_age_seconds": 2, "catalog_version": 8, "total": 2}.items()
 
 
@@ -170,10 +170,10 @@ def test_all_of_an_answer_is_of_one_view() -> None:
     answer = kept.models(b"")
     assert answer is not None
     assert json.loads(kept.begin() + answer.rest)["catalog_version"] == 1
-    assert answer.etag == b'W/"1"'
+    assert answer.etag.startswith(b'W/"1-')
     newer = memory.newest.models(b"")
     assert newer is not None
-    assert newer.etag == b'W/"2"'
+    assert newer.etag.startswith(b'W/"2-')
     assert memory.newest is memory.newest
 
 

@@ -85,13 +85,16 @@ def test_it_is_due_after_the_last_good_one_and_soon_after_a_failed_one(
         assert due >= attempt + HALF
 
 
-def schedule(database: Database, at: datetime) -> Schedule:
+def schedule(database: Database, at: datetime, later: datetime | None = None) -> Schedule:
+    """One that began at an instant; now it is that, or later."""
+    began = iter([at])
+
     def tell(event: str, /, **facts: Any) -> None:
         raise AssertionError(event)
 
     workers = Workers(database, interval=HALF, stale_after=timedelta(seconds=30), now=lambda: at, tell=tell)
     return Schedule(
-        database, workers, SCHEDULES, retry_after=HALF, now=lambda: at, jitter=lambda: 0.0, tell=tell
+        database, workers, SCHEDULES, retry_after=HALF, now=lambda: next(began, later or at), jitter=lambda: 0.0, tell=tell
     )  # fmt: skip
 
 
@@ -117,7 +120,7 @@ def test_a_failed_one_is_tried_again_after_the_interval(
 ) -> None:
     fake.serve(status(403))
     assert sync_at(database_url, fake.base_url, hour(0.2)).status == "failed"
-    assert schedule(database, hour(0.1)).due("regular") == hour(0.2) + FIRST_TRIES_EVERY
+    assert schedule(database, hour(0.1), hour(0.25)).due("regular") == hour(0.2) + FIRST_TRIES_EVERY
     assert schedule(database, hour(0.3)).due("regular") == hour(0.3)
     fake.serve([catalog(model("acme/one")), status(403)])
     assert sync_at(database_url, fake.base_url, hour(1)).status == "completed"
@@ -135,3 +138,11 @@ def test_it_ends_when_it_is_told_to(database: Database, database_url: str, fake:
             await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(run(), 5))
+
+
+def test_a_run_dated_in_the_future_is_another_machines_wrong_clock(
+    database: Database, database_url: str, fake: FakeOpenRouter
+) -> None:
+    fake.serve(catalog(model("acme/one")))
+    assert sync_at(database_url, fake.base_url, hour(24 * 365 * 10)).status == "completed"
+    assert schedule(database, hour(1)).due("regular") == hour(1)

@@ -131,7 +131,7 @@ class Kept:
         if entry is None:
             return None
         facts = _encode({name: value for name, value in facts_of(view).items() if name != "source"})
-        rest = facts[1:-1] + b"," + view.begin(entry)[1:] + entry.whole
+        rest = facts[1:-1] + b"," + view.whole(entry)
         answer = Answer(rest, self._etag)
         # under its own name only: there are as many other names as people can write
         if name == entry.id:
