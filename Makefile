@@ -49,13 +49,13 @@ test: $(VENV)/.developing ## Lint, types, import contracts and all tests, on bot
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(VENV)/.developing ## The quick part: lint, types, import contracts, tests without the two years
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n auto -m "not history"
+	$(BIN)/pytest -n auto --dist worksteal -m "not history"
 
 campaign: $(VENV)/.developing ## Three minutes of faults over several replicas and one PostgreSQL
 	$(BIN)/python -m tests.chaos.campaign

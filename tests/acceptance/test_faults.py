@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import support
 from tests.fake_openrouter import (
     FakeOpenRouter,
     Response,
@@ -93,7 +94,12 @@ def state(llmhive: Command) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_bad_answer_changes_nothing(fault: Fault, llmhive: Command, fake: FakeOpenRouter) -> None:
+def test_a_bad_answer_changes_nothing(
+    fault: Fault, llmhive: Command, fake: FakeOpenRouter, dialect: support.Dialect
+) -> None:
+    # what OpenRouter does wrong is not a matter of the database: each is tried on one of them
+    if FAULTS.index(fault) % 2 != support.DIALECTS.index(dialect):
+        pytest.skip("tried on the other database")
     seed(llmhive, fake)
     before, sent = state(llmhive), len(fake.requests)
     fake.serve(fault.served)

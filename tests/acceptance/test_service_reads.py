@@ -542,7 +542,7 @@ def test_the_page_at_the_root_says_what_this_is(served: Served) -> None:
     answer = served.get("/")
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "From OpenRouter." in answer.text
+    assert "<dd>OpenRouter</dd>" in answer.text
     for link in re.findall(r'href="([^"]+)"', answer.text):
         assert served.client.get(link.replace("&amp;", "&")).status_code == 200, link
 

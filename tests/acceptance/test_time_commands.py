@@ -440,7 +440,8 @@ def test_a_stopped_backfill_goes_on_where_it_was(llmhive: Command, tmp_path: Pat
         assert 0 < kept < 400
         assert rows(llmhive.env["DATABASE_URL"], "SELECT COUNT(*) AS n FROM served_version") == [{"n": 0}]
     run = llmhive("backfill", str(folder))
-    assert run["status"] == "completed" or stopped.code == 0
+    # it may have been done before the signal came
+    assert run["status"] == "completed" or '"completed"' in stopped.stdout
     assert _captures(llmhive) == 400
     assert len(llmhive("history", "acme/one")["entries"]) == 400
 

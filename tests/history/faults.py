@@ -37,7 +37,7 @@ from tests.support import ROOT, captures, dump, sqlite_template
 PAGE = ROOT / "docs" / "gate.md"
 _TABLE = re.compile(r"(<!-- campaign: faults -->\n).*?(<!-- end -->)", re.DOTALL)
 #: What a sync writes whatever it finds.
-BOOKKEEPING = ("sync_run", "capture", "body", "verdict")
+BOOKKEEPING = ("sync_run", "capture", "body", "verdict", "alert")
 #: Between a fault and its repetition: more than a value needs to be confirmed.
 AGAIN = timedelta(minutes=40)
 #: The positions of the bodies that are spoilt.

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.history, pytest.mark.timeout(900)]
 
 _HELD = sa.select(model_catalog.c.id, model_catalog.c.held).where(model_catalog.c.held.is_not(None))
 #: what a sync may write when nothing is new: a value that still waits is found again
-BOOKKEEPING = frozenset({"sync_run", "capture", "body", "verdict"})
+BOOKKEEPING = frozenset({"sync_run", "capture", "body", "verdict", "alert"})
 
 
 class Ingest:
@@ -175,10 +175,13 @@ def walk(database: Database, taken: Iterable[tuple[datetime, bytes, Scope]]) -> 
 
 
 def test_every_text_body_is_the_catalog_after_it(database: Database) -> None:
-    bodies = dict(captures("history-12h"))
+    # on PostgreSQL every third day: what differs there is not what the days differ in
+    step = 1 if database.dialect == "sqlite" else 3
+    bodies = dict(list(captures("history-12h"))[::step])
     counts = walk(database, ((at, body, "text") for at, body in bodies.items()))
-    assert (counts["captures"], counts["unreadable"], counts["held"]) == (1063, 0, 0)
-    assert counts["returns"] == counts["really back"] > 50
+    assert (counts["captures"], counts["unreadable"], counts["held"]) == (len(bodies), 0, 0)
+    assert len(bodies) == (1063 if step == 1 else 355)
+    assert counts["returns"] == counts["really back"] > 20
     look_back(database, bodies)
 
 

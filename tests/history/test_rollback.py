@@ -40,6 +40,7 @@ Beliefs = dict[str, tuple[Any, ...]]
 #: what a sync may write while the catalog is pinned: what was served, what the gate said, and its own bookkeeping
 RECORDED = (
     "capture", "body", "version", "description", "served_version", "model_price", "transition", "verdict", "sync_run",
+    "alert",
 )  # fmt: skip
 
 

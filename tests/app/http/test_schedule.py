@@ -94,7 +94,8 @@ def schedule(database: Database, at: datetime, later: datetime | None = None) ->
 
     workers = Workers(database, interval=HALF, stale_after=timedelta(seconds=30), now=lambda: at, tell=tell)
     return Schedule(
-        database, workers, SCHEDULES, retry_after=HALF, now=lambda: next(began, later or at), jitter=lambda: 0.0, tell=tell
+        database, workers, SCHEDULES, retry_after=HALF, now=lambda: next(began, later or at), jitter=lambda: 0.0,
+        tell=tell,
     )  # fmt: skip
 
 

@@ -116,9 +116,9 @@ class Service:
         if len(self.waiting) >= _THREADS_AT_MOST:
             raise DatabaseUnavailable("Too much waits for the database already.")
         mark = object()
-        self.waiting.add(mark)
 
         def work() -> T:
+            self.waiting.add(mark)
             try:
                 return do(*args, **options)
             finally:
