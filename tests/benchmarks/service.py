@@ -49,15 +49,27 @@ def service(folder: Path, base_url: str, **more: str) -> Iterator[tuple[int, dic
         check=True,
     )
     assert json.loads(done.stdout)["status"] == "completed"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "llmhive", "serve", "--port", "0", "--no-schedule"],
-        env=environment, cwd=folder, stderr=(folder / "serve.log").open("wb"),
-    )  # fmt: skip
+    with without_the_last_processor():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "llmhive", "serve", "--port", "0", "--no-schedule"],
+            env=environment, cwd=folder, stderr=(folder / "serve.log").open("wb"),
+        )  # fmt: skip
     try:
         yield _port(folder / "serve.log"), environment
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def without_the_last_processor() -> Iterator[None]:
+    """Leave the last processor to the load generator, with all that is started meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:-1] or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _port(log: Path) -> int:
@@ -74,7 +86,8 @@ def bare(folder: Path, bodies: dict[str, bytes]) -> Iterator[int]:
     """The floor with these bodies; yields its port."""
     file = folder / "bodies.pickle"
     file.write_bytes(pickle.dumps({target.encode(): body for target, body in bodies.items()}))
-    process = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.bare", str(file)], stdout=subprocess.PIPE)
+    with without_the_last_processor():
+        process = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.bare", str(file)], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())

@@ -58,7 +58,6 @@ class Told(msgspec.Struct, frozen=True):
 _ERRORS: dict[str, type[LLMHiveError]] = {
     it.__name__: it for it in (NotFound, Conflict, UsageError, UpstreamError, StoreError, LLMHiveError)
 }
-_BACKGROUND = 10  #: nice: who answers readers goes first
 
 
 def error_of(told: Told) -> LLMHiveError:
@@ -97,8 +96,6 @@ def say(told: Told) -> None:
 def main() -> None:
     """Do the task of the command line."""
     signal.signal(signal.SIGTERM, _stop)
-    if hasattr(os, "nice"):
-        os.nice(_BACKGROUND)
     task = msgspec.json.decode(sys.argv[1], type=Task)
     known = settings.read()
     log = observe.log_to_stderr(known.secrets, **({} if task.request_id is None else {"request": task.request_id}))

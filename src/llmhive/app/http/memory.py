@@ -102,6 +102,8 @@ class Kept:
 
     def __init__(self, view: View, seconds: Callable[[], float]) -> None:
         self.view = view
+        #: whether there is a view: a service that started while the database was away has none yet
+        self.is_ready = view is not _EMPTY
         self._seconds = seconds
         self._etag = b'W/"%d-%s"' % (view.catalog_version, VERSION.encode())
         self._begun = (-1, b"")  #: one pair, since threads may ask at the same time
@@ -181,11 +183,6 @@ class Memory:
         self._live = live
         self._seconds = seconds
         self._kept = Kept(_EMPTY, seconds)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is a view: a service that started while the database was away has none yet."""
-        return self._live.view is not None
 
     @property
     def newest(self) -> Kept:

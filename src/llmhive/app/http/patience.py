@@ -21,6 +21,7 @@ def patient(seconds: float) -> type[HttpToolsProtocol]:
 
     class Patient(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None
+        _is_arriving = False
         _head: int | None = None  #: bytes of a head that is not complete yet
 
         def connection_made(self, transport: Any) -> None:
@@ -33,6 +34,11 @@ def patient(seconds: float) -> type[HttpToolsProtocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            if not self._is_arriving:
+                return
+            # most requests arrive in one piece, and need no timer
+            if self._timer is None:
+                self._wait(seconds + (0 if self._head is not None else _GRACE))
             if self._head is not None:
                 # the parser would put it together anew with every piece
                 self._head += len(data)
@@ -41,19 +47,20 @@ def patient(seconds: float) -> type[HttpToolsProtocol]:
                     self.transport.close()
 
         def on_message_begin(self) -> None:
-            self._head = 0
-            if self._timer is None:
-                self._wait(seconds)
+            self._head, self._is_arriving = 0, True
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
             self._head = None
-            self._arrived()
-            self._wait(seconds + _GRACE)
+            if self._timer is not None:
+                # a body may take its time as well
+                self._arrived()
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
-            self._arrived()
+            self._is_arriving = False
+            if self._timer is not None:
+                self._arrived()
             super().on_message_complete()
 
         def _wait(self, how_long: float) -> None:
