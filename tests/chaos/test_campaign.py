@@ -42,10 +42,11 @@ def test_a_short_campaign() -> None:
 
 def worker_of(served: Served) -> int:
     """The process in which a service runs its sync."""
-    path = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children")
-    if not path.parent.exists():
+    # whichever of its threads started it
+    threads = Path(f"/proc/{served.process.pid}/task")
+    if not threads.exists():
         pytest.skip("needs Linux' /proc")
-    return int(poll(lambda: path.read_text().split())[0])
+    return int(poll(lambda: [pid for path in threads.glob("*/children") for pid in path.read_text().split()])[0])
 
 
 def named(served: Served) -> list[str]:

@@ -86,8 +86,7 @@ class Hive:
         it, though its run is over.
         """
         pids = [replica.process.pid for replica in self.replicas]
-        lists = [path for pid in pids if (path := Path(f"/proc/{pid}/task/{pid}/children")).exists()]
-        poll(lambda: not any(path.read_text() for path in lists))
+        poll(lambda: not any(path.read_text() for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/children")))
 
     @contextlib.contextmanager
     def one_more_run(self) -> Iterator[list[Answer]]:
