@@ -123,7 +123,11 @@ def test_curl_commands(home: Command) -> None:
     commands = block("curl -X POST").splitlines()
     assert len(commands) > 12
     with serving(home) as served:
-        printed = {line: shell(home, line, url=served.url) for line in commands}
+        printed = {}
+        for line in commands:
+            printed[line] = shell(home, line, url=served.url)
+            # what it began is to be seen by those after it, as by a person who types them
+            poll(lambda: served.get("/api/openrouter/sync/status").json()["running"] is None)
     for line, text in printed.items():
         assert text.strip(), line
         if "/metrics" in line:
