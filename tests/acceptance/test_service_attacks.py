@@ -142,6 +142,8 @@ def test_a_database_that_is_frozen_stops_nobody_else(tmp_path: Path) -> None:
             database.freeze()
             assert served.get("/api/models/acme/one").status_code == 200
             assert served.get(f"{ROOT}/runs").status_code == 503
+            for path in (ROOT, f"{ROOT}/blocking"):
+                assert served.post(path, {"force": True}).status_code == 503, path
             found_status = served.get(f"{ROOT}/status").json()
             assert found_status["database_reachable"] is False
             assert found_status["models_in_catalog"] == known["models_in_catalog"]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from llmhive.app.http.threads import Threads
 from llmhive.app.http.workers import Workers
 from llmhive.app.worker import Task, Told
 from llmhive.errors import Conflict, LLMHiveError, NotFound
@@ -126,7 +127,7 @@ def with_workers(
 
     async def run() -> T:
         workers = Workers(
-            database, interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
+            database, Threads(30), interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
             now=now, tell=lambda event, /, **facts: None,
             command=(sys.executable, "-c", program),
         )  # fmt: skip
@@ -276,7 +277,7 @@ def test_whatever_a_process_writes_nobody_waits_for_ever(script: str, database_u
 
     async def all_ways() -> None:
         workers = Workers(
-            database, interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
+            database, Threads(30), interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
             now=lambda: datetime.now(UTC), tell=lambda event, /, **facts: None, command=("sh", "-c", script, "sh"),
         )  # fmt: skip
         for ask in (workers.begin(SYNC), workers.finish(SYNC), workers.once(Task("sync", "test", dry_run=True)),
@@ -299,7 +300,7 @@ def test_what_lies_in_the_working_directory_is_not_run(worker: Command, fake: Fa
 
     async def sync() -> dict[str, Any]:
         workers = Workers(
-            database, interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
+            database, Threads(30), interval=timedelta(minutes=30), stale_after=timedelta(seconds=2),
             now=lambda: datetime.now(UTC), tell=lambda event, /, **facts: None, environment=worker.environment(),
         )  # fmt: skip
         run = await workers.finish(SYNC)

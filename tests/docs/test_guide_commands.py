@@ -100,6 +100,22 @@ def test_commands_of_the_first_day(home: Command) -> None:
     assert "completed" in shell(home, next(it for it in BLOCKS if re.match("DATABASE_URL=sqlite.*status", it)))
 
 
+def test_every_block_is_run() -> None:
+    """A new one needs a test here."""
+    known = (
+        "llmhive serve", "llmhive doctor", "export DATABASE_URL", "llmhive backfill captures/", "llmhive rollback",
+        "curl -X POST", "export ALERT_URLS", "llmhive backup", "DATABASE_URL=sqlite", "llmhive restore",
+    )  # fmt: skip
+    assert [words for words in known if not any(words in it for it in BLOCKS)] == []
+    assert [it for it in BLOCKS if not any(words in it for words in known)] == []
+
+
+def test_alert_settings(home: Command) -> None:
+    """They are taken by the command."""
+    printed = shell(home, block("export ALERT_URLS") + 'llmhive status --json; echo "$ALERT_WEBHOOK_SECRET"')
+    assert re.fullmatch("[0-9a-f]{64}", printed.splitlines()[-1])
+
+
 def test_serve(home: Command) -> None:
     assert block("llmhive serve").strip() == "llmhive serve"
     with serving(home, has_schedule=True) as served:

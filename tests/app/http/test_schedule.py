@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.app.http.schedule import FIRST_TRIES_EVERY, Past, Schedule, next_start
+from llmhive.app.http.threads import Threads
 from llmhive.app.http.workers import Workers
 from llmhive.catalog.run import Kind
 from llmhive.store.database import Database
@@ -92,10 +93,12 @@ def schedule(database: Database, at: datetime, later: datetime | None = None) ->
     def tell(event: str, /, **facts: Any) -> None:
         raise AssertionError(event)
 
-    workers = Workers(database, interval=HALF, stale_after=timedelta(seconds=30), now=lambda: at, tell=tell)
+    workers = Workers(
+        database, Threads(30), interval=HALF, stale_after=timedelta(seconds=30), now=lambda: at, tell=tell
+    )
     return Schedule(
-        database, workers, SCHEDULES, retry_after=HALF, now=lambda: next(began, later or at), jitter=lambda: 0.0,
-        tell=tell,
+        database, Threads(30), workers, SCHEDULES, retry_after=HALF, now=lambda: next(began, later or at),
+        jitter=lambda: 0.0, tell=tell,
     )  # fmt: skip
 
 

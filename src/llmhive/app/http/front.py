@@ -31,12 +31,8 @@ _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(rb"([0-9a-f]{32})(?:/.*)?")
 _MODELS, _ONE, _FAMILIES = "/api/models", "/api/models/", "/api/models/families"
 _SAFE = (b"x-content-type-options", b"nosniff")
-
-
 #: Asked every few seconds by machines: no line of log unless something is wrong.
 _QUIET = frozenset(("/healthz", "/readyz", "/metrics"))
-
-
 #: What a caller is told of a mistake of ours.
 MISTAKE = "Something went wrong here. The log has more, by the request's id."
 
@@ -204,7 +200,7 @@ class Front:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_body:
-                raise TooLarge(f"The request is larger than {self._max_body} bytes.")
+                raise TooLarge(self._too_large)
             return message
 
         async def marked(message: Message) -> None:
@@ -219,9 +215,6 @@ class Front:
         asked = {**scope, "method": "GET"} if is_head else scope
         try:
             await self._app(asked, limited, marked)
-        except TooLarge:
-            await self._problem(scope, send, 413, self._too_large)
-            return 413
         except asyncio.CancelledError:
             if not status:
                 await self._problem(scope, send, 503, "The service is stopping. Ask again in a moment.")

@@ -48,7 +48,7 @@ def add_to(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:  # fmt: skip
         """The metrics for Prometheus; those of the catalog and its runs are read from the database."""
         try:
-            stored = await service.in_thread(lambda: list(stored_numbers(service)), seconds=_PATIENCE)
+            stored = await service.threads.run(lambda: list(stored_numbers(service)), seconds=_PATIENCE)
         except StoreError:
             # the process's own must not be missing when the database is
             stored = []

@@ -28,7 +28,7 @@ def add_to(app: FastAPI, service: Service) -> None:
         wish = await service.body(request, schema.SnapshotWish)
         at = wiring.now()
         name = wish.name or f"at-{at:%Y-%m-%dT%H%M%SZ}"
-        taken = await service.in_thread(ledger.snapshot, service.database, name, at=at, note=wish.note)
+        taken = await service.threads.run(ledger.snapshot, service.database, name, at=at, note=wish.note)
         return json(taken.to_json(), 201)
 
     @app.post("/api/snapshots/{name}/rollback", tags=["history"], response_model=None,
@@ -49,4 +49,4 @@ def add_to(app: FastAPI, service: Service) -> None:
     async def unpin(request: Request) -> Response:
         """Let syncs change the catalog again; the next one catches up."""
         await service.writer(request)
-        return json({"was_pinned_to": await service.in_thread(ledger.unpin, service.database)})
+        return json({"was_pinned_to": await service.threads.run(ledger.unpin, service.database)})

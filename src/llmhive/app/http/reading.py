@@ -42,11 +42,11 @@ def _add_models(app: FastAPI, service: Service) -> None:
             asked = parameters.read(query_string)
         except BadParameter as error:
             raise Refusal(Problem(422, str(error), parameter=error.name)) from error
-        page = await service.in_thread(
+        page = await service.threads.run(
             service.catalog.models, asked.query, as_of=asked.as_of, known_at=asked.known_at
         )  # fmt: skip
         document = page.to_json() | {"limit": asked.query.limit, "offset": asked.query.offset}
-        return await service.in_thread(service.answer, request, document)
+        return await service.threads.run(service.answer, request, document)
 
     @app.get("/api/models/families", **reads,
              responses={200: {"model": schema.FamilyList}, **schema.problems(401)})  # fmt: skip
@@ -59,7 +59,7 @@ def _add_models(app: FastAPI, service: Service) -> None:
              responses={200: {"model": schema.History}, **schema.problems(401, 404, 503)})  # fmt: skip
     async def history(request: Request, id: str) -> Response:
         """Every change of a model, and its prices over time."""
-        return service.answer(request, await service.in_thread(service.catalog.history, id))
+        return service.answer(request, await service.threads.run(service.catalog.history, id))
 
     @app.get("/api/models/{id:path}", **reads,
              responses={200: {"model": schema.Model}, **schema.problems(401, 404)})  # fmt: skip
@@ -68,7 +68,7 @@ def _add_models(app: FastAPI, service: Service) -> None:
         kept = service.memory.newest
         answer = kept.model(id)
         if answer is None:
-            raise NotFound(await service.in_thread(kept.view.names.why_missing, id[:200]))
+            raise NotFound(await service.threads.run(kept.view.names.why_missing, id[:200]))
         return service.respond(request, kept, answer)
 
 
@@ -91,7 +91,7 @@ def _add_history(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """What happened at OpenRouter, newest first, once each, only what a second capture confirmed."""
         begin = service.now() - timedelta(days=7) if since is None else _instant("since", since)
-        found = await service.in_thread(
+        found = await service.threads.run(
             service.catalog.changes, begin, None if until is None else _instant("until", until)
         )
         end = None if limit is None else offset + limit
@@ -102,7 +102,7 @@ def _add_history(app: FastAPI, service: Service) -> None:
              responses={200: {"model": schema.SnapshotList}, **schema.problems(401, 503)})  # fmt: skip
     async def snapshots(request: Request) -> Response:
         """The snapshots, newest first."""
-        found = await service.in_thread(service.catalog.snapshots)
+        found = await service.threads.run(service.catalog.snapshots)
         return service.answer(request, {"data": found, "total": len(found)})
 
 

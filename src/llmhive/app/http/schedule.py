@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from starlette.concurrency import run_in_threadpool
-
+from llmhive.app.http.threads import Threads
 from llmhive.app.http.workers import Workers
 from llmhive.app.observe import Tell
 from llmhive.app.openrouter.scheduler import next_time
@@ -24,8 +23,6 @@ from llmhive.store import runs
 from llmhive.store.database import Database
 
 _LOOK_EVERY = 30.0  #: seconds, so that a clock set anew or a machine that slept is noticed
-
-
 #: Between tries, while the catalog was never synced.
 FIRST_TRIES_EVERY = timedelta(minutes=2)
 
@@ -56,6 +53,7 @@ class Schedule:
     def __init__(
         self,
         database: Database,
+        threads: Threads,
         workers: Workers,
         schedules: dict[Kind, str],
         *,
@@ -66,6 +64,7 @@ class Schedule:
     ) -> None:
         """`jitter` gives seconds to wait at random, so that replicas do not all ask at once."""
         self._database = database
+        self._threads = threads
         self._workers = workers
         self._schedules = schedules
         self._retry_after = retry_after
@@ -90,7 +89,7 @@ class Schedule:
             wait = _LOOK_EVERY
             for kind in self._schedules:
                 try:
-                    left = (await run_in_threadpool(self.due, kind) - self._now()).total_seconds()
+                    left = (await self._threads.run(self.due, kind) - self._now()).total_seconds()
                     if left <= 0:
                         await asyncio.sleep(self._jitter())
                         await self._workers.finish(Task("sync", "scheduler", kind))

@@ -30,6 +30,7 @@ from llmhive.app.http.memory import Memory
 from llmhive.app.http.patience import patient
 from llmhive.app.http.schedule import Schedule
 from llmhive.app.http.service import Service
+from llmhive.app.http.threads import Threads
 from llmhive.app.http.workers import Workers
 from llmhive.app.library import Catalog
 from llmhive.app.live import Live
@@ -107,8 +108,10 @@ def assemble(
     settings: Settings, database: Database, access: Access, live: Live, log: Tell, has_schedule: bool
 ) -> Service:
     """The parts of a service; nothing runs yet."""
+    threads = Threads(settings.serve_timeout_seconds)
     workers = Workers(
         database,
+        threads,
         interval=settings.min_interval,
         stale_after=timedelta(seconds=settings.stale_seconds),
         now=wiring.now,
@@ -119,6 +122,7 @@ def assemble(
     if has_schedule:
         schedule = Schedule(
             database,
+            threads,
             workers,
             {"regular": settings.schedule, "research": settings.research_schedule},
             retry_after=max(settings.min_interval, _LEAST_PAUSE),
@@ -132,6 +136,7 @@ def assemble(
         Catalog(settings, database),
         live,
         Memory(live, seconds=time.time),
+        threads,
         workers,
         access,
         Counts(),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from anyio import to_thread
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
@@ -21,17 +20,16 @@ from llmhive.app.http.counts import Counts
 from llmhive.app.http.memory import Answer, Kept, Memory, facts_of, respond
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.schedule import Schedule
+from llmhive.app.http.threads import Threads
 from llmhive.app.http.workers import Workers
 from llmhive.app.library import Catalog
 from llmhive.app.live import Live
 from llmhive.app.settings import Settings
 from llmhive.catalog.model import instant
-from llmhive.errors import DatabaseUnavailable, StoreError
+from llmhive.errors import StoreError
 from llmhive.store.database import Database
 
-T = TypeVar("T")
 B = TypeVar("B", bound=BaseModel)
-_THREADS_AT_MOST = 200
 _STATUS_SECONDS = 5.0  #: the page that is looked at when something is wrong must not be what is missing then
 _CATCH_UP_LOOKS = 100
 _CATCH_UP_EVERY = 0.02  #: seconds
@@ -54,24 +52,22 @@ class Service:
     catalog: Catalog
     live: Live
     memory: Memory
+    threads: Threads
     workers: Workers
     access: Access
     counts: Counts
     now: Callable[[], datetime]
     schedule: Schedule | None  #: None: something else posts
-    waiting: set[object] = field(default_factory=set)  #: one for each thread that is at work, waited for or not
     last_status: dict[str, Any] | None = None  #: what was last known
 
     async def writer(self, request: Request) -> Caller:
         """Who asks to write; raises `Denied`."""
-        caller = await self.in_thread(self.access.writer, request.scope)
-        request.scope["caller"] = caller
-        return caller
+        return await self.threads.run(self.access.writer, request.scope)
 
     async def reader(self, request: Request) -> None:
         """Let a reader in; raises `Denied`."""
         if not self.access.may_read(request.scope["headers"]):
-            await self.in_thread(self.access.reader, request.scope)
+            await self.threads.run(self.access.reader, request.scope)
 
     async def body(self, request: Request, shape: type[B]) -> B:
         """The body as JSON, whatever its content type says; an empty one is all defaults. Raises `Refusal`."""
@@ -111,30 +107,11 @@ class Service:
                 return
             await asyncio.sleep(_CATCH_UP_EVERY)
 
-    async def in_thread(self, do: Callable[..., T], *args: Any, seconds: float | None = None, **options: Any) -> T:
-        """Do what needs the database; raises `StoreError` where that takes too long, whatever becomes of the thread."""
-        if len(self.waiting) >= _THREADS_AT_MOST:
-            raise DatabaseUnavailable("Too much waits for the database already.")
-        mark = object()
-
-        def work() -> T:
-            self.waiting.add(mark)
-            try:
-                return do(*args, **options)
-            finally:
-                self.waiting.discard(mark)
-
-        try:
-            async with asyncio.timeout(seconds or self.settings.serve_timeout_seconds):
-                return await to_thread.run_sync(work, abandon_on_cancel=True)
-        except TimeoutError as error:
-            raise DatabaseUnavailable("The database does not answer in time.") from error
-
     async def status(self) -> dict[str, Any]:
         """What `GET /api/openrouter/sync/status` says; while the database is away, what was last known of it."""
         error = None
         try:
-            self.last_status = await self.in_thread(self._status, seconds=_STATUS_SECONDS)
+            self.last_status = await self.threads.run(self._status, seconds=_STATUS_SECONDS)
         except StoreError as trouble:
             if self.last_status is None:
                 raise

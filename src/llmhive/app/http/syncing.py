@@ -70,8 +70,8 @@ def _add_runs(app: FastAPI, service: Service) -> None:
         offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     ) -> Response:
         """The history of runs, newest first."""
-        found = await service.in_thread(service.catalog.runs, limit, offset)
-        total = await service.in_thread(service.catalog.count_runs)
+        found = await service.threads.run(service.catalog.runs, limit, offset)
+        total = await service.threads.run(service.catalog.count_runs)
         document = {"data": [it.to_json() for it in found], "total": total, "limit": limit, "offset": offset}
         return service.answer(request, document)
 
@@ -79,7 +79,7 @@ def _add_runs(app: FastAPI, service: Service) -> None:
              responses={200: {"model": schema.WholeRun}, **schema.problems(401, 404, 422, 503)})  # fmt: skip
     async def run(request: Request, run_id: RunId) -> Response:
         """One run with its plan and what the gate found."""
-        found = await service.in_thread(service.catalog.run, run_id)
+        found = await service.threads.run(service.catalog.run, run_id)
         return service.answer(request, found.to_json())
 
     @app.post(f"{_ROOT}/runs/{{run_id}}/accept", tags=["runs"], response_model=None,

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 
+from llmhive.app.http.threads import Threads
 from llmhive.app.observe import Tell
 from llmhive.app.openrouter.runner import not_due
 from llmhive.app.worker import Task, Told, error_of
@@ -111,6 +111,7 @@ class Workers:
     def __init__(
         self,
         database: Database,
+        threads: Threads,
         *,
         interval: timedelta,
         stale_after: timedelta,
@@ -122,6 +123,7 @@ class Workers:
     ) -> None:
         """`environment` is that of the processes; None: this one's."""
         self._database = database
+        self._threads = threads
         self._interval = interval
         self._stale_after = stale_after
         self._now = now
@@ -146,7 +148,7 @@ class Workers:
             last = self._syncs.get(task.kind)
             if last is not None and await self._will_do(last, asked_at):
                 return await self._begun(last)
-            if (found := await run_in_threadpool(self._look, task, asked_at)) is not None:
+            if (found := await self._threads.run(self._look, task, asked_at)) is not None:
                 return found
             worker = await self._start(msgspec.structs.replace(task, asked_at=asked_at))
             self._syncs[task.kind] = worker
@@ -160,7 +162,7 @@ class Workers:
                 told = await asyncio.shield(begun.worker.ended)
                 if told.run is not None and is_busy(told.run):
                     # another replica was faster: join it
-                    found = await run_in_threadpool(self._running, task.kind)
+                    found = await self._threads.run(self._running, task.kind)
                     other = begun.worker.other if found is None else found.id
                     if other is not None and (ended := await self._join(other)) is not None:
                         return ended
@@ -192,7 +194,7 @@ class Workers:
         told = await asyncio.shield(worker.first)
         if worker.began is not None:
             run_id = worker.began.run_id or 0
-            run = await run_in_threadpool(self._get, run_id)
+            run = await self._threads.run(self._get, run_id)
             return Begun(run.to_json(), worker=worker)
         if told.what == "waits":
             return Begun(None, waits_for=told.run_id, worker=worker)
@@ -201,9 +203,9 @@ class Workers:
         # it ended without the lock: skipped, or another replica's run did it
         found = _run_of(told)
         if is_busy(found):
-            running = await run_in_threadpool(self._running, worker.task.kind)
+            running = await self._threads.run(self._running, worker.task.kind)
             if running is None and worker.other is not None:
-                running = await run_in_threadpool(self._get, worker.other)
+                running = await self._threads.run(self._get, worker.other)
             if running is not None:
                 return Begun(running.to_json())
         return Begun(found)
@@ -239,7 +241,7 @@ class Workers:
         """Wait for another replica's run; None where it died."""
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
-            ended, is_dead = await run_in_threadpool(self._see, run_id)
+            ended, is_dead = await self._threads.run(self._see, run_id)
             if ended.status != "running":
                 return None if ended.status == "interrupted" else ended.to_json()
             if is_dead:
