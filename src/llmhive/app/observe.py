@@ -59,7 +59,7 @@ class Log:
         self._secrets = tuple(secret for secret in secrets if secret)
         is_terminal = stream.isatty()
         renderer: structlog.typing.Processor = (
-            structlog.dev.ConsoleRenderer(colors=True, event_key="message")
+            structlog.dev.ConsoleRenderer(colors=True, event_key="message", timestamp_key="time", sort_keys=False)
             if is_terminal
             else structlog.processors.JSONRenderer()
         )
