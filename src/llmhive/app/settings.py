@@ -165,6 +165,41 @@ class Settings:
         "SYNC_TIMEOUT_SECONDS", "300", "budget of a whole sync, waits and retries included", _number(1, 86_400)
     )
     batch_size: int = _setting("SYNC_BATCH_SIZE", "50", "endpoint requests per batch", _whole(1, 1000))
+    endpoint_concurrency: int = _setting("ENDPOINT_CONCURRENCY", "8", "endpoint requests at once", _whole(1, 64))
+    endpoint_rate: float = _setting(
+        "ENDPOINT_REQUESTS_PER_SECOND", "20", "endpoint requests begun within any second, at most", _number(0.1, 10_000)
+    )
+    popular_models: int = _setting(
+        "SYNC_POPULAR_MODELS",
+        "20",
+        "a regular sync asks for the endpoints of so many of the most used models, and of all that changed; "
+        "the research sync for all",
+        _whole(0, 1000),
+    )
+    sync_rankings: bool = _setting(
+        "SYNC_RANKINGS", "1", "0: a regular sync asks for the model list alone, not for rankings and endpoints", _flag
+    )
+    data_per_minute: int = _setting(
+        "DATA_API_PER_MINUTE", "30", "requests to OpenRouter's Data API in any minute, of all replicas", _whole(1, 1000)
+    )
+    data_per_day: int = _setting(
+        "DATA_API_PER_DAY",
+        "500",
+        "requests to OpenRouter's Data API in any 24 hours, of all replicas",
+        _whole(1, 100_000),
+    )
+    health_sample_days: int = _setting(
+        "HEALTH_SAMPLE_DAYS",
+        "14",
+        "samples of endpoint health are kept for so many days, then summed up by day",
+        _whole(1, 3650),
+    )
+    health_day_days: int = _setting(
+        "HEALTH_DAY_DAYS",
+        "180",
+        "endpoint health by day is kept for so many days, then summed up by week",
+        _whole(1, 36_500),
+    )
     stale_seconds: float = _setting(
         "SYNC_STALE_SECONDS", "30", "a running sync silent for this long counts as dead; the same on all replicas",
         _number(0.5, 3600),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 from llmhive.errors import DatabaseUnavailable, SchemaOutdated, SettingsError
 
 #: The newest migration; a test compares it with `migrations/versions`.
-HEAD = "0003"
+HEAD = "0004"
 #: PostgreSQL's advisory lock around migrations: any number that is ours.
 _MIGRATION_LOCK = 6_031_769_201
 #: It writes plain lines about connections that are lost; what follows from a loss is said by us.
