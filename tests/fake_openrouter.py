@@ -43,7 +43,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """A received request; `headers` by lower-case name, `at` in `time.monotonic()` seconds."""
+    """A received request; `headers` by lower-case name, `at` in seconds of the fake's clock."""
 
     path: str
     query: dict[str, str]
@@ -238,6 +238,10 @@ class FakeOpenRouter:
         self._lock = threading.Lock()
         self._plans: dict[str, list[Served]] = {}
         self._requests: list[Request] = []
+        #: what `Request.at` is read from
+        self.clock: Callable[[], float] = time.monotonic
+        #: accepted so far; fewer than requests where clients keep theirs
+        self.connections = 0
         self.closing = threading.Event()
         self.errors: list[BaseException] = []
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -267,11 +271,16 @@ class FakeOpenRouter:
             plan = self._plans.get(request.path)
             served = None if plan is None else plan.pop(0) if len(plan) > 1 else plan[0]
         if served is None:
-            return status(404, json={"error": {"code": 404, "message": f"Nothing at {request.path}"}})
-        response = (
-            ok(served) if isinstance(served, bytes) else served if isinstance(served, Response) else served(request)
-        )
+            response = self.otherwise(request)
+        elif isinstance(served, bytes):
+            response = ok(served)
+        else:
+            response = served if isinstance(served, Response) else served(request)
         return _not_modified(request, response) or response
+
+    def otherwise(self, request: Request) -> Response:
+        """What to send where nothing was told; for fakes that answer by rule."""
+        return status(404, json={"error": {"code": 404, "message": f"Nothing at {request.path}"}})
 
     def start(self) -> Self:
         self._thread.start()
@@ -327,6 +336,7 @@ class _Server(http.server.ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._guard:  # before its thread runs, so that no connection is missed by `hang_up`
             self._live[request] = None
+            self.fake.connections += 1
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -369,7 +379,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         origin = f"http://{headers.get('host', '')}"
-        request = Request(url.path, dict(parse_qsl(url.query)), headers, time.monotonic(), origin)
+        request = Request(url.path, dict(parse_qsl(url.query)), headers, self.server.fake.clock(), origin)
         self._send(request, self.server.fake.answer(request))
 
     def _send(self, request: Request, response: Response) -> None:

@@ -374,6 +374,8 @@ class Command:
             "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
             "PYTHONWARNINGS": "error",
             "PYTHONUTF8": "1",
+            # most tests are about the model list, and their OpenRouter serves nothing else
+            "SYNC_RANKINGS": "0",
             **self.env,
             **more,
         }

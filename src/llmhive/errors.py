@@ -10,6 +10,7 @@
     ├── UpstreamError            OpenRouter gave no usable answer (exit code 1, HTTP 502)
     │   ├── Unreachable          no answer at all: no network, refused, timed out
     │   ├── Refused              it answered with an error status
+    │   ├── BudgetSpent          not asked: the requests that OpenRouter allows are used up
     │   └── BadAnswer            it answered, but not with what it promised: not JSON, cut short, an error body
     ├── ClockError               this machine's clock and OpenRouter's disagree (exit code 1)
     └── StoreError               the database cannot do it (exit code 1, HTTP 503)
@@ -58,6 +59,10 @@ class Refused(UpstreamError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class BudgetSpent(UpstreamError):
+    """Not asked: the requests that OpenRouter allows are used up."""
 
 
 class BadAnswer(UpstreamError):

@@ -320,7 +320,7 @@ def memory(folder: Path) -> Figure:
     body = newest_body()
     with serving(body, folder) as base_url:
         environment = os.environ | {
-            "DATABASE_URL": f"sqlite:///{folder / 'memory.db'}", "OPENROUTER_BASE_URL": base_url,
+            "DATABASE_URL": f"sqlite:///{folder / 'memory.db'}", "OPENROUTER_BASE_URL": base_url, "SYNC_RANKINGS": "0",
         }  # fmt: skip
         # VmHWM, since the peak of getrusage begins with that of the process that forked
         program = "import atexit, pathlib, re, runpy, sys\n"

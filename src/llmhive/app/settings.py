@@ -188,6 +188,9 @@ class Settings:
         "requests to OpenRouter's Data API in any 24 hours, of all replicas",
         _whole(1, 100_000),
     )
+    ranking_categories: tuple[str, ...] = _setting(
+        "RANKING_CATEGORIES", "", "categories to rank beside those that OpenRouter documents (several: commas)", _words
+    )
     health_sample_days: int = _setting(
         "HEALTH_SAMPLE_DAYS",
         "14",

@@ -32,19 +32,36 @@ def database(settings: Settings, *, statement_seconds: float | None = None) -> D
     return connect(settings.url, statement_seconds=statement_seconds)
 
 
-def client(settings: Settings, tell: Tell | None = None) -> Client:
-    """The door to OpenRouter, with a whole sync's budget from now."""
+def client(settings: Settings, tell: Tell | None = None, database: Database | None = None) -> Client:
+    """The door to OpenRouter, with a whole sync's time from now; what `database` is for is the Data API's budget."""
     # the HTTP library costs a sixth of a second to import, and only who asks OpenRouter needs it
+    from llmhive.app.openrouter.budget import Budget
     from llmhive.app.openrouter.client import Client
+    from llmhive.store.budget import Limits as BudgetLimits
 
+    deadline = time.monotonic() + settings.timeout_seconds
+    budget = None
+    if database is not None:
+        allowed = BudgetLimits(settings.data_per_minute, settings.data_per_day)
+        budget = Budget(
+            database, allowed, deadline=deadline, monotonic=time.monotonic, now=now, sleep=time.sleep,
+            tell=tell or _nobody,
+        )  # fmt: skip
     return Client(
         settings.base_url,
         api_key=settings.api_key or None,
-        deadline=time.monotonic() + settings.timeout_seconds,
+        deadline=deadline,
         wall=now,
         random=random.SystemRandom(),
         on_event=lambda event, facts: tell(event, **facts) if tell else None,
+        budget=budget,
+        at_once=settings.endpoint_concurrency,
+        rate=settings.endpoint_rate,
     )
+
+
+def _nobody(_event: str, /, **_facts: object) -> None:
+    """Nobody listens."""
 
 
 def runner(settings: Settings, database: Database, tell: Tell) -> Runner:
@@ -105,11 +122,23 @@ def limits(settings: Settings) -> Limits:
 
 def sync(settings: Settings, database: Database, tell: Tell) -> Sync:
     """A sync, ready to run."""
+    from llmhive.app.openrouter.research import Research
+    from llmhive.app.openrouter.stage import ResearchPolicy
     from llmhive.app.openrouter.sync import Policy, Sync
 
+    research = ResearchPolicy(
+        source=settings.base_url,
+        regular=settings.sync_rankings,
+        batch_size=settings.batch_size,
+        popular=settings.popular_models,
+        sample_days=settings.health_sample_days,
+        day_days=settings.health_day_days,
+        categories=settings.ranking_categories,
+    )
     return Sync(
         runner(settings, database, tell),
         Policy(source=settings.base_url, interval=settings.min_interval, limits=limits(settings)),
-        # its budget runs from when the lock is ours
-        lambda: client(settings, tell),
+        # its time runs from when the lock is ours
+        lambda: client(settings, tell, database),
+        Research(database, research, now=now, tell=tell),
     )

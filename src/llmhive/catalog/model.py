@@ -191,7 +191,7 @@ def from_document(document: str | bytes, description: str | None = None) -> Mode
         values["reasoning"] = Reasoning(
             **reasoning | {"supported_efforts": None if efforts is None else tuple(efforts)}
         )
-    return Model(**values, pricing=_pricing_from(read["pricing"]))
+    return Model(**values, pricing=pricing_from(read["pricing"]))
 
 
 def pricing_document(pricing: Pricing) -> dict[str, Any]:
@@ -209,7 +209,8 @@ def pricing_document(pricing: Pricing) -> dict[str, Any]:
     return document
 
 
-def _pricing_from(document: Mapping[str, Any]) -> Pricing:
+def pricing_from(document: Mapping[str, Any]) -> Pricing:
+    """The pricing that `pricing_document` made a document of."""
     overrides = tuple(
         Override(
             tuple(sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in entry["when"].items())),

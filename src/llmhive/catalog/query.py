@@ -16,7 +16,7 @@ class Query:
 
     text: str | None = None  #: words that are part of the id, the slug or the name, in any case
     author: str | None = None
-    family: str | None = None  #: ``author/stem``, or the stem alone
+    family: str | None = None  #: ``author/line``, or the line alone
     variant: str | None = None
     kind: str | None = None  #: ``fixed``, ``free``, ``dynamic``, ``unknown``
     inputs: tuple[str, ...] = ()  #: modalities it must take

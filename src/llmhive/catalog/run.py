@@ -42,6 +42,7 @@ class Run:
     due_at: datetime | None = None  #: of a skipped one: when the interval is over
     plan: tuple[dict[str, Any], ...] | None = None  #: None where it was not asked for
     verdicts: tuple[dict[str, Any], ...] | None = None
+    steps: tuple[dict[str, Any], ...] | None = None  #: what it did after the model list; None: not asked for
 
     @property
     def duration_seconds(self) -> float | None:
@@ -79,6 +80,8 @@ class Run:
             document["plan"] = list(self.plan)
         if self.verdicts is not None:
             document["verdicts"] = list(self.verdicts)
+        if self.steps is not None:
+            document["steps"] = list(self.steps)
         return document
 
 

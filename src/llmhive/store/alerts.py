@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from llmhive.store.tables import alert, delivery, insert_new, lease, sync_run
 
 #: A run that ends badly as the one before it did is told again after this time.
 REMIND_AFTER = timedelta(hours=24)
+_SILENT_AFTER = timedelta(minutes=2)
 #: Why a message is given up whose channel no replica has.
 NOBODY = "no replica has this channel in ALERT_URLS"
 
@@ -97,14 +99,17 @@ def write(
         ]
         connection.execute(alert.insert(), rows)
     if channels and (confirmed or any(event.is_sure for event in events)):
-        row = {
+        row: dict[str, Any] = {
             "message_id": message_id(run_id=run_id, started_at=started_at),
             "run_id": run_id,
             "state": "pending",
             "due_at": now,
             "created_at": now,
         }
-        connection.execute(delivery.insert(), [row | {"channel": it.digest, "label": it.label} for it in channels])
+        # a run that told something before has its message already
+        known = set(connection.execute(sa.select(delivery.c.channel).where(delivery.c.run_id == run_id)).scalars())
+        if rows := [row | {"channel": it.digest, "label": it.label} for it in channels if it.digest not in known]:
+            connection.execute(delivery.insert(), rows)
 
 
 def write_of_run(connection: sa.Connection, run: Run | None, *, now: datetime, channels: Sequence[Channel]) -> None:
@@ -158,7 +163,13 @@ def next_due(connection: sa.Connection, channels: Collection[str], now: datetime
 
 
 def _is_due(channels: Collection[str], now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(_IS_PENDING, delivery.c.due_at <= now, delivery.c.channel.in_(channels))
+    # a run that goes on may have more to tell, as a part of the same message; a dead one has not
+    going_on = sa.select(sync_run.c.id).where(
+        sync_run.c.status == sa.literal_column("'running'"), sync_run.c.heartbeat_at > now - _SILENT_AFTER
+    )
+    return sa.and_(
+        _IS_PENDING, delivery.c.due_at <= now, delivery.c.channel.in_(channels), delivery.c.run_id.not_in(going_on)
+    )
 
 
 def _is_orphan(mine: Collection[str], oldest: datetime) -> sa.ColumnElement[bool]:

@@ -138,6 +138,12 @@ def names(connection: sa.Connection) -> list[Named]:
     return [Named(*row) for row in connection.execute(chosen)]
 
 
+def records(connection: sa.Connection) -> list[bytes]:
+    """The active models' records as served, by id; those of a bootstrap have none."""
+    chosen = sa.select(_c.raw).where(_c.is_active, _c.raw.is_not(None)).order_by(_c.id)
+    return [raw.encode() for raw in connection.execute(chosen).scalars()]
+
+
 def active_models(connection: sa.Connection) -> list[Model]:
     """The active models as values, by id."""
     chosen = sa.select(*versions.DOCUMENT).select_from(model_catalog)

@@ -101,6 +101,13 @@ def write_state(connection: sa.Connection, new: State) -> None:
     tell_readers(connection)
 
 
+def raise_version(connection: sa.Connection) -> int:
+    """Give what readers see a new version; returns it."""
+    old = state(connection)
+    write_state(connection, replace(old, catalog_version=old.catalog_version + 1))
+    return old.catalog_version + 1
+
+
 def count_active(connection: sa.Connection) -> int:
     """How many models are active."""
     count = sa.select(sa.func.count()).select_from(model_catalog).where(model_catalog.c.is_active)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from llmhive.catalog.gate import Hold, Verdict
 from llmhive.catalog.run import DONE, Kind, Run, Status, due_at
 from llmhive.errors import NotFound, RunLost
+from llmhive.store import steps as research_steps
 from llmhive.store.tables import Instant, capture, database_clock, sync_run, verdict
 
 #: PostgreSQL's advisory lock around claims: any number that is ours.
@@ -98,7 +99,9 @@ def claim(
         # a heartbeat from far in the future is a clock set back, not a sign of life
         if abs(silent_for) < stale_after or _is_applying(connection, running.id):
             return Busy(_run(running), silent_for)
-        why = "The process that ran it ended without a word; nothing of it was applied."
+        why = "The process that ran it ended without a word; "
+        is_partly_done = has_committed(connection, running.id)
+        why += "what it had committed stays." if is_partly_done else "nothing of it was applied."
         end(connection, running.id, "interrupted", now=now, error=why)
         interrupted = (running.id,)
     if (needless := not_needed(connection, kind, now=now, interval=interval, asked_at=asked_at)) is not None:
@@ -171,6 +174,17 @@ def end(
     return None if row is None else _run(row)
 
 
+def note(connection: sa.Connection, run_id: int, **values: Any) -> None:
+    """Write what a run did so far: as `end`, but it goes on."""
+    connection.execute(sync_run.update().where(sync_run.c.id == run_id, sync_run.c.status == "running"), values)
+
+
+def has_committed(connection: sa.Connection, run_id: int) -> bool:
+    """Whether a run wrote something that readers see before it ended."""
+    found = connection.execute(sa.select(sync_run.c.catalog_version).where(sync_run.c.id == run_id)).scalar()
+    return found is not None
+
+
 def keep_verdicts(connection: sa.Connection, run_id: int, verdicts: Sequence[Verdict]) -> None:
     """Store what the gate found."""
     if verdicts:
@@ -201,13 +215,14 @@ def holds(connection: sa.Connection, scope: str, *, since: datetime) -> list[Hol
 
 
 def get(connection: sa.Connection, run_id: int) -> Run:
-    """One run with its plan and verdicts; raises `NotFound`."""
+    """One run with its plan, verdicts and steps; raises `NotFound`."""
     row = connection.execute(sa.select(sync_run).where(sync_run.c.id == run_id)).first()
     if row is None:
         raise NotFound(f"There is no run {run_id}. `llmhive runs` lists them.")
     found = connection.execute(sa.select(verdict).where(verdict.c.run_id == run_id).order_by(verdict.c.id))
     verdicts = tuple({name: getattr(it, name) for name in _FINDING} for it in found)
-    return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts)
+    done = tuple(step.to_json() for step in research_steps.of_run(connection, run_id))
+    return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts, steps=done)
 
 
 def tally(connection: sa.Connection) -> list[tuple[str, str, int]]:
@@ -244,6 +259,13 @@ def last_finished(connection: sa.Connection, kind: Kind) -> Run | None:
     return _last(connection, kind, ("completed", "unchanged", "held", "failed", "interrupted"))
 
 
+def first_since(connection: sa.Connection, kind: Kind, since: datetime, *, before: int) -> datetime | None:
+    """When the first run of a kind began since an instant, of those with smaller numbers; None: there was none."""
+    chosen = sa.select(sa.func.min(sync_run.c.started_at, type_=Instant))
+    chosen = chosen.where(sync_run.c.kind == kind, sync_run.c.started_at >= since, sync_run.c.id < before)
+    return connection.execute(chosen).scalar()
+
+
 def last_success(connection: sa.Connection, kind: Kind) -> Run | None:
     """The last run of a kind that did its work."""
     return _last(connection, kind, DONE)
@@ -274,7 +296,7 @@ def clock(connection: sa.Connection, now: datetime) -> datetime:
     return connection.execute(sa.select(present)).scalar_one()
 
 
-def _run(row: sa.Row[Any], *, plan: Any = None, verdicts: Any = None) -> Run:
+def _run(row: sa.Row[Any], *, plan: Any = None, verdicts: Any = None, steps: Any = None) -> Run:
     return Run(
         id=row.id,
         kind=row.kind,
@@ -289,5 +311,6 @@ def _run(row: sa.Row[Any], *, plan: Any = None, verdicts: Any = None) -> Run:
         catalog_version=row.catalog_version,
         plan=plan,
         verdicts=verdicts,
+        steps=steps,
         **{name: getattr(row, name) for name in _COUNTS},
     )

@@ -39,7 +39,7 @@ def count(text: str) -> int:
 def models(
     text: Annotated[list[str] | None, typer.Argument(help="Words that the id or the name must contain.")] = None,
     author: Annotated[str | None, typer.Option(help="Who made it: anthropic, google …")] = None,
-    family: Annotated[str | None, typer.Option(help="Family, with or without its author: claude-sonnet.")] = None,
+    family: Annotated[str | None, typer.Option(help="Family, with or without its author: claude.")] = None,
     variant: Annotated[str | None, typer.Option(help="free, batch, thinking …")] = None,
     free: Annotated[bool, typer.Option("--free", help="Only models that cost nothing.")] = False,
     input: Annotated[list[str] | None, typer.Option("--in", help="Modality it takes: image, file … (repeat)")] = None,

@@ -234,12 +234,20 @@ class Narrator:
             "Alert not delivered": lambda: (
                 f"An alert to {facts.get('channel')} was not delivered ({facts.get('error')}); it is sent again later."
             ),
+            "Waiting for the request budget": lambda: (
+                f"OpenRouter allows so many requests a minute; going on in {_seconds(facts)}."
+            ),
+            "Step failed": lambda: f"{facts.get('step')} failed: {facts.get('why')}",
             "Left out a capture": lambda: f"Left out a stored capture that can no longer be read: {facts.get('error')}",
         }
         if event in say:
             self._progress.console.print(escape(say[event]()), style="yellow", highlight=False)
         if event == "Progress":
             self._show_progress(facts)
+        elif event == "Step progress":
+            self._show_progress({"what": _step(facts), "done": facts.get("done"), "whole": facts.get("of")})
+        elif event == "Step begins":
+            self._progress.update(self._task, description=_step(facts), total=None, far="")
         elif event in _DOING:
             self._progress.update(self._task, description=_DOING[event], total=None, far="")
 
@@ -261,6 +269,10 @@ _DOING = {
     "Ordering the history": "Ordering the history",
     "Writing the history": "Writing the history",
 }
+
+
+def _step(facts: Mapping[str, object]) -> str:
+    return str(facts.get("step")).capitalize()
 
 
 def _count(value: object) -> float | None:

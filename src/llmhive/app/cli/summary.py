@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from llmhive.app.cli import render
+from llmhive.app.cli import render, steps
 from llmhive.catalog.gate import ADVICE
 from llmhive.catalog.pricing import PER_TOKEN
 from llmhive.catalog.run import Run
@@ -54,6 +54,7 @@ def show(console: Console, run: Run, *, at_most: int | None = AT_MOST) -> None:
         console.print(f"{run.unchanged:>5} unchanged", style="dim")
     for line in _findings(run):
         console.print(render.escape(line), style="yellow")
+    steps.show(console, run, at_most=at_most)
 
 
 def show_plan(console: Console, plan: Iterable[dict[str, Any]], *, at_most: int | None, more: str) -> None:

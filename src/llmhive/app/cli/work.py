@@ -38,7 +38,7 @@ def telling(settings: Settings) -> Iterator[Tell]:
 
             yield observe.log_to_stderr(settings.secrets)
     except (KeyboardInterrupt, SystemExit):
-        typer.echo("llmhive: Stopped. Nothing of this run was applied.", err=True)
+        typer.echo("llmhive: Stopped. Nothing is half applied.", err=True)
         raise
 
 

@@ -116,7 +116,7 @@ _TABLE = (
     Parameter("text", "text", _word, _TEXT, "Words that the id, the slug or the name must contain, in any case.",
               "claude"),
     Parameter("author", "author", _word, _TEXT, "Who made it.", "anthropic"),
-    Parameter("family", "family", _word, _TEXT, "Family, with or without its author.", "claude-sonnet"),
+    Parameter("family", "family", _word, _TEXT, "Family, with or without its author.", "claude"),
     Parameter("variant", "variant", _word, _TEXT, "free, batch, thinking …", "free"),
     Parameter("kind", "kind", _one_of(*_KINDS), {"type": "string", "enum": list(_KINDS)},
               "How it is priced: fixed, free, dynamic (per request), unknown.", "fixed"),

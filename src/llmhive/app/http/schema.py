@@ -20,7 +20,7 @@ _RUNNING: dict[str, Any] = _RUN | {"status": "running", "finished_at": None, "du
                    "catalog_version": None}  # fmt: skip
 _MODEL: dict[str, Any] = {
     "id": "anthropic/claude-sonnet-5", "canonical_slug": "anthropic/claude-sonnet-5-20260801",
-    "name": "Anthropic: Claude Sonnet 5", "author": "anthropic", "family": "anthropic/claude-sonnet",
+    "name": "Anthropic: Claude Sonnet 5", "author": "anthropic", "family": "anthropic/claude",
     "variant": None, "description": "…", "created_at": "2026-08-01T00:00:00Z", "context_length": 1_000_000,
     "max_completion_tokens": 128_000, "input_modalities": ["file", "image", "text"], "output_modalities": ["text"],
     "supported_parameters": ["reasoning", "tools"], "tokenizer": "Claude", "pricing_kind": "fixed",

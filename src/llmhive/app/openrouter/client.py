@@ -1,7 +1,8 @@
-"""The only door to OpenRouter: asks for the model list until there is one whole answer, or says why there is none.
+"""The only door to OpenRouter: asks until there is one whole answer, or says why there is none.
 
-It returns bytes; what they mean is for `decode`. How one request is sent is for `transport`. Sources: OpenRouter's API
-reference for `GET /models`, `/models/count` and `/key`; RFC 9110 for conditional requests.
+It returns bytes; what they mean is for `decode`. How one request is sent is for `transport`, how many are at once for
+`pool`. Sources: OpenRouter's API reference for `GET /models`, `/models/count`, `/key`, `/models/{id}/endpoints` and the
+Data API; RFC 9110 for conditional requests.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
 import msgspec
 
 from llmhive.app.openrouter.envelope import UNREADABLE, split
-from llmhive.app.openrouter.transport import Again, Limits, Reply, Transport, server_clock
-from llmhive.errors import BadAnswer, SettingsError
+from llmhive.app.openrouter.pool import Pacer, Pool
+from llmhive.app.openrouter.transport import Again, Limits, Pace, Reply, Transport, server_clock
+from llmhive.errors import BadAnswer, LLMHiveError, SettingsError
 
 __all__ = ["Answer", "Client", "Limits", "Pong"]
 
@@ -84,8 +87,17 @@ class Client:
         random: random.Random,
         on_event: Callable[[str, Mapping[str, object]], None] = ignore,
         limits: Limits = _USUAL,
+        budget: Callable[[str], Callable[[], None]] | None = None,
+        at_once: int = 8,
+        rate: float = 20.0,
     ) -> None:
+        """`budget` takes room for one request to the Data API, by its path, and returns what gives word of its end;
+        `at_once` endpoint requests are on their way at most, and `rate` of them begin in a second.
+        """
         base = _base(base_url)
+        self.has_key = bool((api_key or "").strip())
+        self._budget, self._at_once, self._on_event = budget, at_once, on_event
+        self._pacer = Pacer(rate, monotonic=monotonic, sleep=sleep)
         self._root = str(base).rstrip("/")
         self._models = httpx2.URL(f"{self._root}/models?output_modalities=all")
         self._limits, self._wall = limits, wall
@@ -140,6 +152,54 @@ class Client:
                 body, date = _join(pages), pages[-1].answer.date
                 return Answer(200, body, None, None, attempts, len(pages), date, hashlib.sha256(body).hexdigest())
         raise BadAnswer(f"the list changed while it was being read ({1 + self._limits.restarts} times): try again.")
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, wanted: str) -> Answer:
+        """One JSON document with ``data``, as it is served; `wanted` is what an error calls it."""
+        return self._document(self._transport, path, query or {}, wanted, None)
+
+    def data(self, path: str, query: Mapping[str, str] | None = None, *, wanted: str) -> Answer:
+        """A document of the Data API, within its budget; raises `BudgetSpent` where that is used up."""
+        budget = self._budget
+        pace = None if budget is None else lambda: budget(path)
+        return self._document(self._transport, path, query or {}, wanted, pace)
+
+    def endpoints(self, model_ids: Sequence[str]) -> Iterator[tuple[str, bytes | LLMHiveError]]:
+        """The endpoints of each model as served, or why there is no answer, as they come (source:
+        `GET /models/{id}/endpoints`; latency and throughput only with a key).
+        """
+
+        def ask(transport: Transport, model_id: str) -> bytes:
+            path = f"/models/{quote(model_id, safe='/:~')}/endpoints"
+            return self._document(transport, path, {}, f"the endpoints of {model_id}", self._pacer).body
+
+        yield from Pool[bytes](lambda: self._transport.beside(self._told_by_pool), self._at_once).each(model_ids, ask)
+
+    def _told_by_pool(self, event: str, fields: Mapping[str, object]) -> None:
+        """Of hundreds of requests only what goes wrong is told; who asks to wait is heard by all."""
+        if event == "Rate limited":
+            self._pacer.hold(float(str(fields["seconds"])))
+        if event in {"Rate limited", "Retrying"}:
+            self._on_event(event, fields)
+
+    def _document(
+        self, transport: Transport, path: str, query: Mapping[str, str], wanted: str, pace: Pace | None
+    ) -> Answer:
+        url = httpx2.URL(f"{self._root}{path}", params=dict(query) or None)
+        return transport.get(url, lambda reply: self._whole(reply, wanted), {}, pace)
+
+    def _whole(self, reply: Reply, wanted: str) -> Answer:
+        """The answer, if it is a JSON document with ``data``."""
+        try:
+            found = _DOCUMENT.decode(reply.body)
+        except UNREADABLE as error:
+            # half a surrogate pair costs its record, which is for the decoder to say
+            if not _is_split(reply.body):
+                raise self._instead_of(wanted, reply, f"no readable JSON ({error})") from error
+        else:
+            if bytes(found.data) == b"null":
+                raise self._instead_of(wanted, reply, "JSON without data")
+        date = server_clock(reply.headers, self._wall())
+        return Answer(200, reply.body, None, None, reply.attempts, 1, date, reply.digest)
 
     def _pages(self, conditions: Mapping[str, str], known: str | None) -> Iterator[_Page]:
         host, url, seen, size = self._transport.host, self._models, set[str](), 0
@@ -214,6 +274,10 @@ class _Record(msgspec.Struct):
     id: Any = None
 
 
+class _Document(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class _KeyFacts(msgspec.Struct):
     expires_at: str | None = None
 
@@ -223,6 +287,7 @@ class _KeyEnvelope(msgspec.Struct):
 
 
 _RECORD = msgspec.json.Decoder(_Record)
+_DOCUMENT = msgspec.json.Decoder(_Document)
 _KEY = msgspec.json.Decoder(_KeyEnvelope)
 
 
@@ -232,6 +297,13 @@ class _Page:
     records: list[msgspec.Raw]
     total: int | None
     next: str | None
+
+
+def _is_split(body: bytes) -> bool:
+    try:
+        return split(body).data is not None
+    except UNREADABLE:
+        return False
 
 
 def _base(text: str) -> httpx2.URL:

@@ -7,18 +7,17 @@ from the JSON text. Shapes: reference 2.2, 2.3, 3.1, 3.2; lists of traps: 2.5 an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from llmhive.app.openrouter import fields
 from llmhive.app.openrouter.envelope import UNREADABLE, split
 from llmhive.catalog.feed import Feed, Record, Scope, Unreadable
 from llmhive.catalog.model import Model, Number, Reasoning, Version
-from llmhive.catalog.pricing import CONDITIONS, UNITS, ConditionValue, Override, Pricing, canonical, exact
+from llmhive.catalog.pricing import canonical, exact
 from llmhive.errors import BadAnswer
 
 #: Raised by one whenever the same record would give another `Model`: stored records are then read anew.
@@ -109,21 +108,7 @@ _TOKENIZERS = frozenset(
         "RWKV",
     ]
 )
-_UNITS = frozenset(UNITS)
-_CONDITIONS = frozenset(CONDITIONS)
-
-_ID = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_UNIT = re.compile(r"[a-z0-9_]{1,64}")
-_LARGEST = 2**53
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
-
-
-_RECORD = msgspec.json.Decoder(float_hook=Decimal)
-
-
-class _Quarantined(Exception):
-    """This record cannot be read; the text says why."""
 
 
 def decode(body: bytes, scope: Scope, known: Mapping[bytes, Record] | None = None) -> Feed:
@@ -141,7 +126,7 @@ def decode(body: bytes, scope: Scope, known: Mapping[bytes, Record] | None = Non
         if record is None:
             try:
                 record = _record(raw)
-            except _Quarantined as why:
+            except fields.Quarantined as why:
                 unreadable.append(Unreadable(position, _id_of(raw), str(why)))
                 continue
         model_id = record.version.model.id
@@ -178,25 +163,12 @@ def _open(body: bytes) -> tuple[list[msgspec.Raw], int | None]:
 
 def _id_of(raw: bytes) -> str | None:
     """The id of a record that cannot be read as a whole, if that much can be read."""
-    try:
-        record = _RECORD.decode(raw)
-    except UNREADABLE:
-        return None
-    model_id = record.get("id") if isinstance(record, dict) else None
-    return model_id if isinstance(model_id, str) and _ID.fullmatch(model_id) else None
+    model_id = fields.peek(raw).get("id")
+    return model_id if isinstance(model_id, str) and fields.NAME.fullmatch(model_id) else None
 
 
 def _record(raw: bytes) -> Record:
-    if b"\\u0000" in raw and _NUL.search(raw):
-        raise _Quarantined("it contains a NUL or half a surrogate pair, which no database keeps")
-    try:
-        record = _RECORD.decode(raw)
-        # what cannot be encoded cannot be stored (lone surrogates)
-        raw.decode("utf-8")
-    except UNREADABLE as error:
-        raise _Quarantined(f"it is not JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise _Quarantined(f"it is {_type_name(record)}, not an object")
+    record = fields.record(raw)
     flags: list[str] = []
     model = _model(record, flags)
     return Record(Version(model), raw, tuple(flags))
@@ -204,49 +176,49 @@ def _record(raw: bytes) -> Record:
 
 def _model(record: dict[str, Any], flags: list[str]) -> Model:
     model_id = record.get("id")
-    if not isinstance(model_id, str) or not _ID.fullmatch(model_id):
-        raise _Quarantined("it has no id" if model_id is None else f"its id is not one: {str(model_id)[:60]!r}")
-    _flag_unknown(record, _MODEL_KEYS, "", flags)
-    architecture = _object(record, "architecture", _ARCHITECTURE_KEYS, flags)
-    top = _object(record, "top_provider", _TOP_PROVIDER_KEYS, flags)
+    if not isinstance(model_id, str) or not fields.NAME.fullmatch(model_id):
+        raise fields.Quarantined("it has no id" if model_id is None else f"its id is not one: {str(model_id)[:60]!r}")
+    fields.flag_unknown(record, _MODEL_KEYS, "", flags)
+    architecture = fields.obj(record, "architecture", _ARCHITECTURE_KEYS, flags)
+    top = fields.obj(record, "top_provider", _TOP_PROVIDER_KEYS, flags)
     inputs, outputs = _modalities(architecture, flags)
-    parameters = _strings(record, "supported_parameters", flags)
+    parameters = fields.strings(record, "supported_parameters", flags)
     _flag_values("parameter", parameters, _PARAMETERS, flags)
-    tokenizer = _text(architecture, "tokenizer", flags)
+    tokenizer = fields.text(architecture, "tokenizer", flags)
     if tokenizer is not None:
         _flag_values("tokenizer", (tokenizer,), _TOKENIZERS, flags)
     return Model(
         id=model_id,
         canonical_slug=_slug(record, flags),
-        name=_text(record, "name", flags) or None,
-        description=_text(record, "description", flags) or None,
+        name=fields.text(record, "name", flags) or None,
+        description=fields.text(record, "description", flags) or None,
         created_at=_instant(record, "created", flags),
-        context_length=_whole(record, "context_length", flags),
-        max_completion_tokens=_whole(top, "max_completion_tokens", flags),
-        top_context_length=_whole(top, "context_length", flags),
-        is_moderated=_truth(top, "is_moderated", flags),
+        context_length=fields.whole(record, "context_length", flags),
+        max_completion_tokens=fields.whole(top, "max_completion_tokens", flags),
+        top_context_length=fields.whole(top, "context_length", flags),
+        is_moderated=fields.truth(top, "is_moderated", flags),
         input_modalities=inputs,
         output_modalities=outputs,
         supported_parameters=parameters,
         default_parameters=_numbers(record, "default_parameters", flags),
         per_request_limits=_numbers(record, "per_request_limits", flags),
-        supported_voices=_strings(record, "supported_voices", flags),
+        supported_voices=fields.strings(record, "supported_voices", flags),
         tokenizer=tokenizer,
-        instruct_type=_text(architecture, "instruct_type", flags) or None,
-        pricing=_pricing(record.get("pricing"), flags),
-        hugging_face_id=_text(record, "hugging_face_id", flags) or None,
-        knowledge_cutoff=_text(record, "knowledge_cutoff", flags) or None,
+        instruct_type=fields.text(architecture, "instruct_type", flags) or None,
+        pricing=fields.pricing(record.get("pricing"), flags),
+        hugging_face_id=fields.text(record, "hugging_face_id", flags) or None,
+        knowledge_cutoff=fields.text(record, "knowledge_cutoff", flags) or None,
         expiration_date=_day(record, "expiration_date", flags),
         reasoning=_reasoning(record, flags),
-        alias_target=_text(_object(record, "alias_target", frozenset({"slug", "name"}), flags), "slug", flags),
+        alias_target=fields.text(fields.obj(record, "alias_target", frozenset({"slug", "name"}), flags), "slug", flags),
     )
 
 
 def _modalities(architecture: dict[str, Any], flags: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    inputs = _strings(architecture, "input_modalities", flags)
-    outputs = _strings(architecture, "output_modalities", flags)
+    inputs = fields.strings(architecture, "input_modalities", flags)
+    outputs = fields.strings(architecture, "output_modalities", flags)
     # before 2025 there was only the arrow form, "text+image->text"
-    before, arrow, after = (_text(architecture, "modality", flags) or "").partition("->")
+    before, arrow, after = (fields.text(architecture, "modality", flags) or "").partition("->")
     if arrow:
         inputs = inputs or tuple(sorted(filter(None, before.split("+"))))
         outputs = outputs or tuple(sorted(filter(None, after.split("+"))))
@@ -255,132 +227,31 @@ def _modalities(architecture: dict[str, Any], flags: list[str]) -> tuple[tuple[s
     return inputs, outputs
 
 
-def _pricing(served: Any, flags: list[str]) -> Pricing:
-    if not isinstance(served, dict):
-        flags.append("missing: pricing" if served is None else "wrong type: pricing")
-        return Pricing()
-    rates: dict[str, Decimal] = {}
-    overrides: tuple[Override, ...] = ()
-    for unit, value in served.items():
-        if unit == "overrides":
-            overrides = _overrides(value, flags)
-        elif value is None or unit == "discount":
-            continue
-        elif unit not in _UNITS:
-            # a new unit is kept as a rate, since it costs; what does not look like one only in the raw record
-            flags.append(f"unknown key: pricing.{unit[:64]}")
-            if (rate := exact(value)) is not None and _UNIT.fullmatch(unit):
-                rates[unit] = rate
-        elif (rate := exact(value)) is not None:
-            rates[unit] = rate
-        else:
-            raise _Quarantined(f"its price pricing.{unit} is not a number: {str(value)[:60]!r}")
-    return Pricing.of(rates, overrides)
-
-
-def _overrides(served: Any, flags: list[str]) -> tuple[Override, ...]:
-    if not served:
-        return ()
-    if not isinstance(served, list) or not all(isinstance(entry, dict) for entry in served):
-        flags.append("wrong type: pricing.overrides")
-        return ()
-    return tuple(_override(entry, flags) for entry in served)
-
-
-def _override(entry: dict[str, Any], flags: list[str]) -> Override:
-    conditions: dict[str, ConditionValue] = {}
-    rates: dict[str, Decimal] = {}
-    for key, value in entry.items():
-        if value is None:
-            continue
-        if key in _UNITS:
-            if (rate := exact(value)) is None:
-                raise _Quarantined(f"its price pricing.overrides.{key} is not a number: {str(value)[:60]!r}")
-            rates[key] = rate
-        else:
-            # an unknown key may be a condition: kept as one, so that the entry is skipped instead of misapplied
-            conditions[key] = _condition(value)
-            if key not in _CONDITIONS:
-                flags.append(f"unknown key: pricing.overrides.{key}")
-    override = Override(tuple(sorted(conditions.items())), tuple(sorted(rates.items())))
-    if not override.is_understood and not any(key not in _CONDITIONS for key in conditions):
-        flags.append("wrong type: a condition of pricing.overrides")
-    return override
-
-
-def _condition(value: Any) -> ConditionValue:
-    if isinstance(value, Decimal) and -_LARGEST < value < _LARGEST and value == int(value):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(sorted(value))
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
 def _reasoning(record: dict[str, Any], flags: list[str]) -> Reasoning | None:
     if record.get("reasoning") is None:
         return None
-    served = _object(record, "reasoning", _REASONING_KEYS, flags)
+    served = fields.obj(record, "reasoning", _REASONING_KEYS, flags)
     efforts = served.get("supported_efforts")
     return Reasoning(
-        mandatory=_truth(served, "mandatory", flags),
-        default_enabled=_truth(served, "default_enabled", flags),
-        default_effort=_text(served, "default_effort", flags),
-        supported_efforts=None if efforts is None else _strings(served, "supported_efforts", flags),
-        supports_max_tokens=_truth(served, "supports_max_tokens", flags),
+        mandatory=fields.truth(served, "mandatory", flags),
+        default_enabled=fields.truth(served, "default_enabled", flags),
+        default_effort=fields.text(served, "default_effort", flags),
+        supported_efforts=None if efforts is None else fields.strings(served, "supported_efforts", flags),
+        supports_max_tokens=fields.truth(served, "supports_max_tokens", flags),
     )
-
-
-def _object(record: dict[str, Any], name: str, keys: frozenset[str], flags: list[str]) -> dict[str, Any]:
-    value = record.get(name)
-    if isinstance(value, dict):
-        _flag_unknown(value, keys, f"{name}.", flags)
-        return value
-    if value is not None:
-        flags.append(f"wrong type: {name}")
-    return {}
-
-
-def _text(record: dict[str, Any], name: str, flags: list[str]) -> str | None:
-    value = record.get(name)
-    if value is not None and not isinstance(value, str):
-        flags.append(f"wrong type: {name}")
-        return None
-    return value
 
 
 def _slug(record: dict[str, Any], flags: list[str]) -> str | None:
     """The canonical slug; what is no slug (too long for an index, or with blanks) is none."""
-    slug = _text(record, "canonical_slug", flags)
-    if slug and not _ID.fullmatch(slug):
+    slug = fields.text(record, "canonical_slug", flags)
+    if slug and not fields.NAME.fullmatch(slug):
         flags.append("wrong type: canonical_slug")
         return None
     return slug or None
 
 
-def _truth(record: dict[str, Any], name: str, flags: list[str]) -> bool | None:
-    value = record.get(name)
-    if value is not None and not isinstance(value, bool):
-        flags.append(f"wrong type: {name}")
-        return None
-    return value
-
-
-def _whole(record: dict[str, Any], name: str, flags: list[str]) -> int | None:
-    value = record.get(name)
-    if value is None:
-        return None
-    if isinstance(value, Decimal) and -_LARGEST < value < _LARGEST and value == int(value):
-        value = int(value)
-    if type(value) is int and 0 <= value <= _LARGEST:
-        return value
-    flags.append(f"wrong type: {name}")
-    return None
-
-
 def _instant(record: dict[str, Any], name: str, flags: list[str]) -> datetime | None:
-    seconds = _whole(record, name, flags)
+    seconds = fields.whole(record, name, flags)
     if seconds is None:
         return None
     if seconds > _LAST_SECOND:
@@ -390,7 +261,7 @@ def _instant(record: dict[str, Any], name: str, flags: list[str]) -> datetime | 
 
 
 def _day(record: dict[str, Any], name: str, flags: list[str]) -> date | None:
-    text = _text(record, name, flags)
+    text = fields.text(record, name, flags)
     if not text:
         return None
     try:
@@ -398,16 +269,6 @@ def _day(record: dict[str, Any], name: str, flags: list[str]) -> date | None:
     except ValueError:
         flags.append(f"wrong type: {name}")
         return None
-
-
-def _strings(record: dict[str, Any], name: str, flags: list[str]) -> tuple[str, ...]:
-    value = record.get(name)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        flags.append(f"wrong type: {name}")
-        value = [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-    return tuple(sorted(set(value)))
 
 
 def _numbers(record: dict[str, Any], name: str, flags: list[str]) -> tuple[tuple[str, Number], ...]:
@@ -420,7 +281,7 @@ def _numbers(record: dict[str, Any], name: str, flags: list[str]) -> tuple[tuple
     numbers: dict[str, Number] = {}
     for key, number in value.items():
         value_of = None if isinstance(number, str) else exact(number)
-        if value_of is not None and -_LARGEST < value_of < _LARGEST:
+        if value_of is not None and -fields.LARGEST < value_of < fields.LARGEST:
             # one spelling: 1, 1.0 and 1e0 are the same document
             numbers[key] = int(value_of) if value_of == int(value_of) else canonical(value_of)
         elif number is not None:
@@ -428,15 +289,5 @@ def _numbers(record: dict[str, Any], name: str, flags: list[str]) -> tuple[tuple
     return tuple(sorted(numbers.items()))
 
 
-def _flag_unknown(value: dict[str, Any], known: frozenset[str], prefix: str, flags: list[str]) -> None:
-    if unknown := value.keys() - known:
-        flags.extend(f"unknown key: {prefix}{name}" for name in sorted(unknown))
-
-
 def _flag_values(what: str, values: Iterable[str], known: frozenset[str], flags: list[str]) -> None:
     flags.extend(f"unknown {what}: {value}" for value in values if value not in known)
-
-
-def _type_name(value: Any) -> str:
-    names = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

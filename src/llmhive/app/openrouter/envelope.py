@@ -6,12 +6,14 @@ The records stay bytes; reading them is `decode`'s part.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 #: What reading JSON can raise: also for nesting without end, and for numbers no `Decimal` can be.
 UNREADABLE = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
+
+T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
 #: An escaped backslash, a whole surrogate pair, or half of one.
@@ -55,14 +57,19 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 
 def split(body: bytes) -> Envelope:
     """Split a body into its records; raises one of `UNREADABLE` where it is no JSON object of that shape."""
+    return mended(body, _ENVELOPE)
+
+
+def mended(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Read a body; where strings are cut in the middle of an emoji, that is left to whoever reads the records."""
     try:
-        return _ENVELOPE.decode(body)
+        return decoder.decode(body)
     except UNREADABLE:
         # one string cut in the middle of an emoji must cost its record, not the list
-        mended = _ESCAPES.sub(lambda found: _NUL if len(found[0]) == _HALF else found[0], body.removeprefix(_BOM))
-        if mended == body:
+        whole = _ESCAPES.sub(lambda found: _NUL if len(found[0]) == _HALF else found[0], body.removeprefix(_BOM))
+        if whole == body:
             raise
-        return _ENVELOPE.decode(mended)
+        return decoder.decode(whole)
 
 
 def _lenient(raw: msgspec.Raw) -> Any:

@@ -140,13 +140,15 @@ class Pipeline:
         run_id: int,
         known_at: Callable[[], datetime],
         ends_run: bool = True,
+        goes_on: bool = False,
         waiver: Waiver | None = None,
         filed_as: int | None = None,
         note: str | None = None,
     ) -> Taken:
         """Take a body in, whole or not at all: the capture, both ledgers and the run's end are one transaction.
 
-        `filed_as` is the number of the capture where it is stored already; a held one is accepted then.
+        With `goes_on` the run's row is written, but the run goes on to its other steps, unless it is held. `filed_as`
+        is the number of the capture where it is stored already; a held one is accepted then.
         """
         judged = self.plan(capture, content, waiver)
         plan, judgement = judged.plan, judged.judgement
@@ -201,9 +203,8 @@ class Pipeline:
                 self._alert(connection, plan, run_id, now)
             if ends_run:
                 row = _row(plan, judgement, state.catalog_version, note)
-                if state.pinned is not None:
-                    row |= pinned_row(plan, state.pinned)
-                runs.end(connection, run_id, status, now=known_at(), **row)
+                row |= {} if state.pinned is None else pinned_row(plan, state.pinned)
+                _write_run(connection, run_id, None if goes_on else status, known_at, row)
         self._remember(capture, judged, listings, beliefs, state)
         return Taken(plan, judgement, status)
 
@@ -350,6 +351,16 @@ class Pipeline:
         self._state = state
         self._last[capture.scope] = capture
         self._waiting.discard(capture.scope)
+
+
+def _write_run(
+    connection: Any, run_id: int, status: Status | None, known_at: Callable[[], datetime], row: Mapping[str, Any]
+) -> None:
+    """Write what a run did; without a status it goes on."""
+    if status is None:
+        runs.note(connection, run_id, **row)
+    else:
+        runs.end(connection, run_id, status, now=known_at(), **row)
 
 
 def counts(plan: Plan) -> dict[str, Any]:

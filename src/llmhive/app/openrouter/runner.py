@@ -171,7 +171,7 @@ class Runner:
             except (UpstreamError, ClockError) as error:
                 self._end_badly(run_id, "failed", str(error), work.scope)
             except (KeyboardInterrupt, SystemExit):
-                reason = "it was stopped before it was done; nothing was applied"
+                reason = f"it was stopped before it was done; {self._left_by(run_id)}"
                 self._end_badly(run_id, "interrupted", reason, work.scope)
                 self.tell("Sync failed", run=run_id, status="interrupted", error=reason)
                 raise
@@ -184,6 +184,15 @@ class Runner:
             return ended
         with self.database.read() as connection:
             return runs.get(connection, run_id)
+
+    def _left_by(self, run_id: int) -> str:
+        """What is left of a run that is stopped."""
+        try:
+            with self.database.read() as connection:
+                has_committed = runs.has_committed(connection, run_id)
+        except StoreError:
+            return "what it had committed stays"
+        return "what it had committed stays" if has_committed else "nothing was applied"
 
     def _end_badly(self, run_id: int, status: Status, error: str, scope: str | None) -> None:
         try:

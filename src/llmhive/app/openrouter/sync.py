@@ -1,25 +1,29 @@
 """The sync: fetch → decode → diff → gate → apply. Start reading here.
 
 `Sync.run` is one sync from the lock to its last word. `Pipeline.take` is the path every captured body goes, whoever
-brought it. The network is finished before the transaction opens; a dry run is the same without applying.
+brought it. The network is finished before the transaction opens; a dry run is the same without applying. After the
+model list `Research` goes on with rankings, endpoints and the rest, a step at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from llmhive.app.openrouter.decode import DECODER
 from llmhive.app.openrouter.pipeline import Pipeline, apply_bootstrap, counts, notes, pinned_row
 from llmhive.app.openrouter.rederive import bring_up_to_date
+from llmhive.app.openrouter.research import Research
 from llmhive.app.openrouter.runner import Runner, Work
+from llmhive.app.openrouter.stage import Source
 from llmhive.catalog.feed import Scope
 from llmhive.catalog.gate import Limits
 from llmhive.catalog.run import DONE, Kind, Run, Status
 from llmhive.errors import ClockError, UpstreamError
-from llmhive.store import captures, catalog, runs
+from llmhive.store import alerts, captures, catalog, runs
 from llmhive.store.captures import Capture, Known
 
 if TYPE_CHECKING:
@@ -29,16 +33,6 @@ if TYPE_CHECKING:
 SCOPE: Scope = "all"
 #: A clock further from OpenRouter's would date the history wrong.
 CLOCK_TOLERANCE = timedelta(hours=1)
-
-
-class Source(Protocol):
-    """What a sync needs of the client."""
-
-    def models(
-        self, *, etag: str | None = None, last_modified: str | None = None, known: str | None = None
-    ) -> Answer: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +57,15 @@ class _Asked:
 class Sync:
     """One sync of the model list, for the foreground."""
 
-    def __init__(self, runner: Runner, policy: Policy, open_source: Callable[[], Source]) -> None:
+    def __init__(
+        self, runner: Runner, policy: Policy, open_source: Callable[[], Source], research: Research | None = None
+    ) -> None:
+        """`research` goes on after the model list; None: nothing does."""
         self._runner = runner
         self._database = runner.database
         self._policy = policy
         self._open_source = open_source
+        self._research = research
         self._now = runner.now
         self._tell = runner.tell
 
@@ -96,13 +94,13 @@ class Sync:
             work = Work(
                 kind,
                 look=lambda connection: captures.known(connection, SCOPE),
-                do=lambda run_id, known: self._sync(run_id, known, force),
+                do=lambda run_id, known: self._sync(run_id, kind, known, force),
                 scope=SCOPE,
                 interval=None if force else self._policy.interval,
                 asked_at=asked_at,
             )
             ended = self._runner.run(work, trigger=trigger)
-            if ended.status in {"failed", "held"}:
+            if ended.status == "held" or (ended.status == "failed" and ended.catalog_version is None):
                 ended = self._with_what_is_left(ended)
         self._say_end(ended)
         return ended
@@ -119,19 +117,60 @@ class Sync:
             note = "The last good catalog stays."
         return replace(ended, notes=(*ended.notes, note))
 
-    def _sync(self, run_id: int, known: Known, force: bool) -> Run | None:
-        """One sync under the lock; returns the run where nothing is new."""
+    def _sync(self, run_id: int, kind: Kind, known: Known, force: bool) -> Run | None:
+        """One sync under the lock; returns the run where it is at hand."""
         bring_up_to_date(self._database, run_id, known.decoder, now=self._now, tell=self._tell)
-        asked = self._ask(known, force)
-        if asked.is_unchanged:
-            return self._confirm(run_id, known, asked.capture)
-        taken = Pipeline(self._database, self._policy.limits, alerting=self._runner.alerting).take(
-            asked.capture,
-            self._body(asked),
-            run_id=run_id,
-            known_at=lambda: max(self._now(), asked.capture.fetched_at),
-        )
-        self._tell("Compared", **{name: value for name, value in counts(taken.plan).items() if value})
+        goes_on = self._research is not None and self._research.goes_on(kind)
+        with closing(self._open_source()) as source:
+            asked = self._ask(source, known, force)
+            changed: frozenset[str] = frozenset()
+            if asked.is_unchanged:
+                status: Status = "unchanged"
+                ended = self._confirm(run_id, known, asked.capture, goes_on)
+            else:
+                taken = Pipeline(self._database, self._policy.limits, alerting=self._runner.alerting).take(
+                    asked.capture,
+                    self._body(asked),
+                    run_id=run_id,
+                    known_at=lambda: max(self._now(), asked.capture.fetched_at),
+                    goes_on=goes_on,
+                )
+                self._tell("Compared", **{name: value for name, value in counts(taken.plan).items() if value})
+                status, ended = taken.status, None
+                changed = frozenset(change.id for change in taken.plan.changes)
+            if self._research is None or not goes_on or status == "held":
+                return ended
+            return self._go_on(self._research, source, run_id, kind, status, changed, force)
+
+    def _go_on(
+        self,
+        research: Research,
+        source: Source,
+        run_id: int,
+        kind: Kind,
+        status: Status,
+        changed: frozenset[str],
+        force: bool,
+    ) -> Run | None:
+        """The steps after the model list, and the end of the run. What failed is said; of a research sync it is the
+        failure, of a regular one, whose work is the model list, a note.
+        """
+        done = research.run(source, run_id, kind, changed=changed, repeat=force)
+        error = None
+        if kind == "research":
+            status = "failed" if done.failed else "completed" if done.is_changed else status
+            error = done.why
+        with self._database.write() as connection:
+            so_far = runs.glance(connection, run_id)
+            notes = [*so_far.notes, *done.notes]
+            now = self._now()
+            version = catalog.state(connection).catalog_version
+            ended = runs.end(
+                connection, run_id, status, now=now, error=error, notes=notes, catalog_version=version
+            )  # fmt: skip
+            if ended is None:
+                raise runs.lost(run_id)
+            alerts.write_of_run(connection, ended, now=now, channels=self._runner.alerting.channels)
         return None
 
     def _body(self, asked: _Asked) -> bytes:
@@ -141,18 +180,14 @@ class Sync:
         with self._database.read() as connection:
             return captures.read_body(connection, asked.capture.digest)
 
-    def _ask(self, known: Known, force: bool) -> _Asked:
+    def _ask(self, source: Source, known: Known, force: bool) -> _Asked:
         """Fetch the list; an answer we know already is recognised by its status or its digest."""
         last = None if force else self._comparable(known)
-        source = self._open_source()
-        try:
-            answer = (
-                source.models()
-                if last is None
-                else source.models(etag=last.etag, last_modified=last.last_modified, known=last.digest)
-            )
-        finally:
-            source.close()
+        answer = (
+            source.models()
+            if last is None
+            else source.models(etag=last.etag, last_modified=last.last_modified, known=last.digest)
+        )
         fetched_at = self._date(answer, known.newest_at)
         is_same = last is not None and (answer.status == 304 or answer.digest == last.digest)
         digest = last.digest if last is not None and is_same else answer.digest
@@ -182,23 +217,25 @@ class Sync:
             )
         return now if newest is None or now > newest else newest + timedelta(microseconds=1)
 
-    def _confirm(self, run_id: int, known: Known, capture: Capture) -> Run:
+    def _confirm(self, run_id: int, known: Known, capture: Capture, goes_on: bool) -> Run | None:
         """OpenRouter says what it said: only the run and the capture are written."""
+        row: dict[str, Any] = {
+            "scope": SCOPE,
+            "models_seen": known.models_seen,
+            "unchanged": known.models_seen,
+            "unreadable": known.unreadable,
+            "catalog_version": known.catalog_version,
+        }
+        ended = None
         with self._database.write() as connection:
-            # ending the run is its own fence
-            ended = runs.end(
-                connection,
-                run_id,
-                "unchanged",
-                now=self._now(),
-                scope=SCOPE,
-                models_seen=known.models_seen,
-                unchanged=known.models_seen,
-                unreadable=known.unreadable,
-                catalog_version=known.catalog_version,
-            )
-            if ended is None:
-                raise runs.lost(run_id)
+            if goes_on:
+                runs.fence(connection, run_id)
+                runs.note(connection, run_id, **row)
+            else:
+                # ending the run is its own fence
+                ended = runs.end(connection, run_id, "unchanged", now=self._now(), **row)
+                if ended is None:
+                    raise runs.lost(run_id)
             captures.Captures().keep(connection, capture, None, run_id, "applied")
         return ended
 
@@ -209,8 +246,11 @@ class Sync:
             with self._database.read() as connection:
                 known = captures.known(connection, SCOPE)
         run = Run(kind, trigger, "running", self._now(), dry_run=True, scope=SCOPE, plan=(), verdicts=())
+        if kind == "research" and self._research is not None:
+            run = replace(run, notes=("A dry run asks for the model list alone; endpoints and rankings are not read.",))
         try:
-            asked = self._ask(known, force)
+            with closing(self._open_source()) as source:
+                asked = self._ask(source, known, force)
             if asked.is_unchanged:
                 seen, unreadable = known.models_seen, known.unreadable
                 return replace(
@@ -224,7 +264,11 @@ class Sync:
         plan, judgement = judged.plan, judged.judgement
         if pipeline.pinned is not None and not judgement.is_held:
             row = pinned_row(plan, pipeline.pinned)
-            told = {"models_seen": row["models_seen"], "unchanged": row["unchanged"], "notes": tuple(row["notes"])}
+            told = {
+                "models_seen": row["models_seen"],
+                "unchanged": row["unchanged"],
+                "notes": (*run.notes, *row["notes"]),
+            }
             status: Status = "unchanged" if judged.same_as_last else "completed"
             return replace(run, status=status, finished_at=self._now(), **told)
         return replace(
@@ -233,7 +277,7 @@ class Sync:
             finished_at=self._now(),
             error=judgement.why,
             held=len(judgement.held),
-            notes=tuple(notes(plan)),
+            notes=(*run.notes, *notes(plan)),
             plan=tuple(change.to_json() for change in plan.changes),
             verdicts=tuple(found.to_json() for found in judgement.verdicts),
             **counts(plan),

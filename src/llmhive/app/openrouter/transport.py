@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
@@ -55,6 +55,8 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (httpx2.ConnectTimeout, "connecting took too long"),
     (httpx2.TimeoutException, "no answer in time"),
 )
+#: Called before each request, retries included; may wait or raise. What it returns is called when the request is over.
+Pace = Callable[[], Callable[[], None]]
 _Inbox = queue.SimpleQueue[httpx2.Response | tuple[bytes, int] | Exception | None]
 _T = TypeVar("_T")
 
@@ -123,7 +125,9 @@ class Transport:
         random: random.Random,
         on_event: Callable[[str, Mapping[str, object]], None],
         limits: Limits,
+        http: httpx2.Client | None = None,
     ) -> None:
+        """`http`: the connections of another transport, to be shared with it."""
         self.host = host
         self._key = (api_key or "").strip()
         if not self._key.isascii() or not self._key.isprintable() or " " in self._key:
@@ -136,6 +140,14 @@ class Transport:
         self._first: float | None = None  # when the first request was sent
         self._answered = False
         self._worker: _Worker | None = None
+        self._arguments: dict[str, Any] = {
+            "api_key": api_key, "deadline": deadline, "monotonic": monotonic, "wall": wall, "sleep": sleep,
+            "random": random, "limits": limits,
+        }  # fmt: skip
+        self._shares = http is not None
+        if http is not None:
+            self._http = http
+            return
         headers = {"Accept": "application/json", "User-Agent": f"llmhive/{VERSION}"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -153,12 +165,22 @@ class Transport:
         if self._worker is not None:
             self._worker.end()
             self._worker = None
-        self._http.close()
+        if not self._shares:
+            self._http.close()
 
-    def get(self, url: httpx2.URL, read: Callable[[Reply], _T], conditions: Mapping[str, str]) -> _T:
+    def beside(self, on_event: Callable[[str, Mapping[str, object]], None]) -> Transport:
+        """Another transport over the same connections, for another thread."""
+        other = Transport(self.host, on_event=on_event, http=self._http, **self._arguments)
+        # a host that answered one thread is not silent to the other
+        other._answered = self._answered
+        return other
+
+    def get(
+        self, url: httpx2.URL, read: Callable[[Reply], _T], conditions: Mapping[str, str], pace: Pace | None = None
+    ) -> _T:
         """What `read` makes of the answer; it may raise `Again`. `conditions` are headers that may make it a 304.
 
-        Raises `Unreachable`, `Refused` or `BadAnswer`.
+        Raises `Unreachable`, `Refused`, `BadAnswer`, and whatever `pace` raises.
         """
         tries = itertools.count(1)
         retrying = tenacity.Retrying(
@@ -170,7 +192,7 @@ class Transport:
             reraise=True,
         )
         try:
-            return retrying(lambda: read(self._once(url, conditions, next(tries))))
+            return retrying(lambda: read(self._paced(url, conditions, next(tries), pace)))
         except Again as again:
             error = again.error
         # Out here, so that it has no cause or context: the HTTP library's errors quote the server, which may have
@@ -220,6 +242,15 @@ class Transport:
                 text = f"{again.error} (The next try would wait {wait:.1f} s, longer than what is left of {whole}.)"
             again.error.args = (text,)
             raise again
+
+    def _paced(self, url: httpx2.URL, conditions: Mapping[str, str], attempt: int, pace: Pace | None) -> Reply:
+        if pace is None:
+            return self._once(url, conditions, attempt)
+        end = pace()
+        try:
+            return self._once(url, conditions, attempt)
+        finally:
+            end()
 
     def _once(self, url: httpx2.URL, conditions: Mapping[str, str], attempt: int) -> Reply:
         """Send one request. Raises `Again` if another try may help, anything else if not."""

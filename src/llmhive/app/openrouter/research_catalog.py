@@ -1,0 +1,169 @@
+"""The steps about the catalog itself: families, the capability matrix, providers, endpoints, what keeps no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from llmhive.app.openrouter import decode_endpoints
+from llmhive.app.openrouter.stage import Ask, Done, Skip, Stage, Write
+from llmhive.catalog.capability import cells
+from llmhive.catalog.endpoint import keyed
+from llmhive.catalog.identity import identify
+from llmhive.errors import BadAnswer, LLMHiveError
+from llmhive.store import browse, capabilities, catalog, endpoints, families, ranked, steps
+from llmhive.store.endpoints import Applied, Checked
+
+T = TypeVar("T")
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
+#: Facts name so many; the rest they count.
+_NAMED = 20
+
+
+def _families(stage: Stage) -> Write:
+    """Who belongs together, by the ids."""
+    _only_if_changed(stage, "families")
+
+    def write(connection: Any) -> Done:
+        ids = [named.id for named in browse.names(connection)]
+        changed = families.apply(connection, {model_id: identify(model_id) for model_id in ids})
+        return Done({"models": len(ids), "changed": changed}, bool(changed))
+
+    return write
+
+
+def _capabilities(stage: Stage) -> Write:
+    """What each active model can do, cell by cell."""
+    _only_if_changed(stage, "capabilities")
+
+    def write(connection: Any) -> Done:
+        found = {model.id: cells(model) for model in browse.active_models(connection)}
+        applied = capabilities.apply(connection, found, at=stage.now(), run_id=stage.run_id)
+        named = [
+            {"model": it.model_id, "capability": it.capability, "before": it.before, "after": it.after}
+            for it in applied.changes
+        ]
+        facts = {"models": applied.models, "cells": applied.cells, "changes": len(named), "changed": named[:_NAMED]}
+        return Done(facts, bool(applied.cells))
+
+    return write
+
+
+def _only_if_changed(stage: Stage, name: str) -> None:
+    """A regular sync leaves out what follows from a model list that did not change."""
+    if stage.kind == "research" or stage.changed:
+        return
+    with stage.database.read() as connection:
+        if steps.last_of(connection, name) is not None:
+            raise Skip("the model list did not change.")
+
+
+def _providers(stage: Stage) -> Write:
+    """Who serves models."""
+    found = decode_endpoints.providers(stage.source.get("/providers", wanted="the providers").body)
+    if not found.values:
+        raise BadAnswer("OpenRouter lists no provider at all: the last list stays.")
+
+    def write(connection: Any) -> Done:
+        changed = endpoints.keep_providers(connection, found.values, at=stage.now())
+        facts = {"providers": len(found.values), "changed": changed, "unreadable": len(found.unreadable)}
+        return Done(facts, bool(changed))
+
+    return write
+
+
+def _zdr(stage: Stage) -> Write:
+    """Which endpoints keep no data."""
+    found = decode_endpoints.zdr(stage.source.get("/endpoints/zdr", wanted="the endpoints without retention").body)
+    if not found.values:
+        raise BadAnswer("OpenRouter lists no endpoint without data retention at all: the last flags stay.")
+
+    def write(connection: Any) -> Done:
+        changed = endpoints.mark_zdr(connection, frozenset(found.values), at=stage.now(), run_id=stage.run_id)
+        return Done({"listed": len(found.values), "changed": changed}, bool(changed))
+
+    return write
+
+
+def _endpoints(stage: Stage) -> Write:
+    """What each provider offers and how it does: of all active models, or of those that changed and the popular."""
+    wanted = _wanted(stage)
+    whole, done = Applied(), 0
+    failures: list[dict[str, str]] = []
+    for batch in _batches(stage.source.endpoints(wanted), stage.policy.batch_size):
+        checks = [_checked(model_id, answer, stage.now()) for model_id, answer in batch]
+        with stage.writing() as connection:
+            applied = endpoints.apply(connection, checks, run_id=stage.run_id, zdr=None)
+            if applied.is_changed:
+                catalog.raise_version(connection)
+        whole += applied
+        failures += [{"model": it.model_id, "error": it.error or ""} for it in checks if it.offers is None]
+        done += len(batch)
+        stage.progress(done, len(wanted))
+
+    def write(connection: Any) -> Done:
+        facts = _told(whole, failures)
+        if stage.kind == "research":
+            facts["summed_up"] = endpoints.thin(
+                connection, now=stage.now(), sample_days=stage.policy.sample_days, day_days=stage.policy.day_days
+            )
+        if wanted and facts["failed"] * 2 > len(wanted):
+            error = f"{facts['failed']} of {len(wanted)} models got no answer: {facts['failures'][0]['error']}"
+            return Done(facts, status="failed", error=error)
+        return Done(facts)
+
+    return write
+
+
+def _wanted(stage: Stage) -> list[str]:
+    """The models to ask for."""
+    with stage.database.read() as connection:
+        active = {model.id for model in browse.active_models(connection)}
+        if stage.kind == "research":
+            done = endpoints.checked_since(connection, stage.since) if stage.since is not None else set()
+            return sorted(active - done)
+        popular = ranked.popular(connection, stage.policy.popular)
+        known = endpoints.checked_since(connection, _EVER)
+    first = dict.fromkeys((*popular, *sorted(stage.changed), *sorted(active - known)))
+    # the research sync asks for all: a regular one stays quick
+    return [model_id for model_id in first if model_id in active][: stage.policy.batch_size]
+
+
+def _checked(model_id: str, answer: bytes | LLMHiveError, at: datetime) -> Checked:
+    """One model's answer, read; what cannot be read changes nothing."""
+    if isinstance(answer, LLMHiveError):
+        return Checked(model_id, at, None, str(answer))
+    try:
+        found = decode_endpoints.endpoints(answer, model_id)
+    except BadAnswer as error:
+        return Checked(model_id, at, None, str(error))
+    return Checked(model_id, at, keyed(found.values), None, is_whole=not found.unreadable)
+
+
+def _told(whole: Applied, failures: list[dict[str, str]]) -> dict[str, Any]:
+    """What the batches did, in all."""
+    names = ("models", "failed", "endpoints", "added", "changed", "returned", "gone")
+    facts: dict[str, Any] = {name: getattr(whole, name) for name in names}
+    bad = [{"model": model_id, "tag": tag, "why": why} for model_id, tag, why in whole.gone_bad]
+    return facts | {"failures": failures[:_NAMED], "gone_bad": len(bad), "bad": bad[:_NAMED]}
+
+
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+STEPS: Mapping[str, Ask] = {
+    "families": _families,
+    "capabilities": _capabilities,
+    "providers": _providers,
+    "endpoints": _endpoints,
+    "zdr": _zdr,
+}

@@ -1,0 +1,112 @@
+"""What the endpoints of a model offer, offered, and offered at an instant: reads, as JSON values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from llmhive.catalog.endpoint import from_document
+from llmhive.catalog.model import instant, pricing_document
+from llmhive.catalog.pricing import per_million, plain
+from llmhive.store.tables import endpoint, endpoint_check, endpoint_version, holds_at
+
+
+def checked_since(connection: sa.Connection, at: datetime) -> set[str]:
+    """The ids of models whose endpoints were answered for at an instant or since."""
+    return set(
+        connection.execute(sa.select(endpoint_check.c.model_id).where(endpoint_check.c.succeeded_at >= at)).scalars()
+    )
+
+
+def of(connection: sa.Connection, model_id: str) -> list[dict[str, Any]]:
+    """The endpoints of a model as JSON values: the cheapest prompt first, those that are no longer offered last."""
+    rows = connection.execute(sa.select(endpoint).where(endpoint.c.model_id == model_id)).all()
+    return [
+        _offered(row, row.health_at)
+        | {
+            "is_active": row.is_active,
+            "status": row.status,
+            "uptime_last_5m": row.uptime_last_5m,
+            "uptime_last_30m": row.uptime_last_30m,
+            "uptime_last_1d": row.uptime_last_1d,
+            "latency_ms": _percentiles(row.latency_p50, row.latency_p90),
+            "throughput_tps": _percentiles(row.throughput_p50, row.throughput_p90),
+            "since": instant(row.since),
+            "first_seen_at": instant(row.first_seen_at),
+            "last_seen_at": instant(row.last_seen_at),
+            "health_at": instant(row.health_at),
+        }
+        for row in sorted(rows, key=_rank)
+    ]
+
+
+def _rank(row: Any) -> tuple[Any, ...]:
+    price = row.prompt_price
+    return not row.is_active, price is None, price or 0, row.provider_name, row.key
+
+
+def _percentiles(p50: float | None, p90: float | None) -> dict[str, float | None] | None:
+    return None if p50 is None and p90 is None else {"p50": p50, "p90": p90}
+
+
+def history_of(connection: sa.Connection, model_id: str) -> list[dict[str, Any]]:
+    """Everything the endpoints of a model offered over time, as JSON values, each endpoint's oldest first."""
+    begin = endpoint_version.c.valid_from
+    rows = connection.execute(_versions_of(model_id).order_by(endpoint.c.key, begin))
+    return [
+        _offered(row, row.valid_from)
+        | {
+            "is_listed": row.is_listed,
+            "from": instant(row.valid_from),
+            "to": None if row.valid_to is None else instant(row.valid_to),
+        }
+        for row in rows
+    ]
+
+
+def as_of(connection: sa.Connection, model_id: str, at: datetime) -> list[dict[str, Any]]:
+    """What the endpoints of a model offered at an instant, as JSON values; a scheduled price is the one of then."""
+    begin, end = endpoint_version.c.valid_from, endpoint_version.c.valid_to
+    rows = connection.execute(
+        _versions_of(model_id).where(holds_at(begin, end, at), endpoint_version.c.is_listed).order_by(endpoint.c.key)
+    )
+    return [_offered(row, at) | {"since": instant(row.valid_from)} for row in rows]
+
+
+def _versions_of(model_id: str) -> sa.Select[Any]:
+    return (
+        sa.select(endpoint_version, endpoint.c.key)
+        .join(endpoint, endpoint.c.id == endpoint_version.c.endpoint_id)
+        .where(endpoint.c.model_id == model_id)
+    )
+
+
+def _offered(row: Any, at: datetime) -> dict[str, Any]:
+    """A document as users see it; prices are decimal strings in USD per unit, null where they are no number."""
+    it = from_document(row.document)
+    pricing: dict[str, Any] = {
+        unit: None if isinstance(rate, str) and rate.startswith("-") else rate
+        for unit, rate in pricing_document(it.pricing).items()
+    }
+    headline = dict(zip(("prompt", "completion"), it.headline(at), strict=True))
+    pricing |= {unit: None if rate is None else plain(rate) for unit, rate in headline.items()}
+    return {
+        "provider": it.provider_name,
+        "tag": it.tag,
+        "key": row.key,
+        "context_length": it.context_length,
+        "max_completion_tokens": it.max_completion_tokens,
+        "max_prompt_tokens": it.max_prompt_tokens,
+        "quantization": it.quantization,
+        "pricing": pricing,
+        "pricing_per_million": {
+            unit: None if rate is None else plain(per_million(rate)) for unit, rate in headline.items()
+        },
+        "discount": None if it.discount is None else plain(it.discount),
+        "supported_parameters": list(it.supported_parameters),
+        "supports_implicit_caching": it.supports_implicit_caching,
+        "supports_voice_cloning": it.supports_voice_cloning,
+        "is_zdr": row.is_zdr,
+    }

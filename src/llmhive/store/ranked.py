@@ -1,0 +1,83 @@
+"""What other steps and readers ask of the published rankings and of the endpoints: who is popular, who serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from llmhive.catalog.endpoint import Health, is_healthy
+from llmhive.catalog.ranking import Rank, Ranking
+from llmhive.store.tables import endpoint, ranking, ranking_set, token_period
+
+_IS_PUBLISHED = ranking_set.c.state == sa.literal_column("'published'")
+
+
+def current(connection: sa.Connection, dimension: str) -> Ranking | None:
+    """The ranking of a dimension that is served; None where there is none."""
+    of = sa.and_(ranking_set.c.dimension == dimension, ranking_set.c.category.is_(None))
+    found = connection.execute(sa.select(ranking_set).where(of, _IS_PUBLISHED)).first()
+    if found is None:
+        return None
+    rows = connection.execute(sa.select(ranking).where(ranking.c.set_id == found.id).order_by(ranking.c.rank))
+    ranks = tuple(
+        Rank(
+            row.rank, row.slug, row.model_id, row.tokens, row.share, row.score, row.previous_rank, row.growth,
+            None if row.trend is None else tuple(row.trend),
+        )
+        for row in rows
+    )  # fmt: skip
+    return Ranking(
+        dimension, None, found.source, found.as_of, found.window_from, found.window_to, ranks, found.facts,
+        found.citation,
+    )  # fmt: skip
+
+
+def popular(connection: sa.Connection, most: int) -> list[str]:
+    """The ids of the most used models, the first first; empty where no leaderboard is published."""
+    leaderboard = current(connection, "leaderboard")
+    known = [it.model_id for it in leaderboard.ranks if it.model_id is not None] if leaderboard is not None else []
+    return list(dict.fromkeys(known))[:most]
+
+
+def categories(connection: sa.Connection, dimension: str) -> list[str]:
+    """The categories of a dimension that are served."""
+    chosen = sa.select(ranking_set.c.category).where(ranking_set.c.dimension == dimension, _IS_PUBLISHED)
+    return sorted({it for it in connection.execute(chosen).scalars() if it is not None})
+
+
+def counted_as_of(connection: sa.Connection, dataset: str, period: str) -> str | None:
+    """How OpenRouter dated the newest token counts of a dataset."""
+    c = token_period.c
+    chosen = sa.select(c.as_of).where(c.dataset == dataset, c.period == period)
+    found: str | None = connection.execute(chosen.order_by(c.fetched_at.desc(), c.begins.desc()).limit(1)).scalar()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An active endpoint as it was last seen."""
+
+    model_id: str
+    health: Health
+    at: datetime  #: when it was like this
+
+    @property
+    def is_healthy(self) -> bool | None:
+        """As `endpoint.is_healthy`."""
+        return is_healthy(self.health)
+
+
+def serving(connection: sa.Connection) -> list[Served]:
+    """The active endpoints of all models."""
+    c = endpoint.c
+    names = (
+        "status", "uptime_last_5m", "uptime_last_30m", "uptime_last_1d", "latency_p50", "latency_p90",
+        "throughput_p50", "throughput_p90",
+    )  # fmt: skip
+    chosen = sa.select(c.model_id, c.health_at, *(c[name] for name in names)).where(c.is_active)
+    return [
+        Served(row.model_id, Health(**{name: getattr(row, name) for name in names}), row.health_at)
+        for row in connection.execute(chosen)
+    ]
