@@ -173,8 +173,8 @@ _counter = itertools.count(1)
 
 
 @contextlib.contextmanager
-def place(dialect: Dialect, folder: Path) -> Iterator[Place]:
-    """A place in an empty folder; made for fixtures of a whole module."""
+def place(dialect: Dialect, folder: Path, upstream: FakeOpenRouter | None = None) -> Iterator[Place]:
+    """A place in an empty folder; made for fixtures of a whole module. `upstream` is not started yet."""
     home = folder / "home"
     home.mkdir()
     server = url = ""
@@ -186,7 +186,7 @@ def place(dialect: Dialect, folder: Path) -> Iterator[Place]:
         name = f"p_{support.template_name()}_{os.getpid()}_{next(_counter)}"
         url = support.create_database(server, name, support.postgresql_template(server))
     try:
-        with FakeOpenRouter() as fake:
+        with upstream or FakeOpenRouter() as fake:
             env = {
                 "DATABASE_URL": url,
                 "OPENROUTER_BASE_URL": fake.base_url,

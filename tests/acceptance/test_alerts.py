@@ -84,7 +84,8 @@ def test_one_sync_is_one_message(news: News) -> None:
     [got] = news.receiver.got
     assert got.json["text"].splitlines() == [
         "LLMHive: 1 new, 1 repriced, 1 expiring",
-        "New: acme/new (Acme: New): prompt $0.50, completion $1.50 per million tokens",
+        "New: acme/new (Acme: New): by acme; prompt $0.50, completion $1.50 per million tokens; 131k context; "
+        "takes text; tools; https://openrouter.ai/acme/new",
         "Repriced: acme/one: prompt $1.00 → $1.50 per million tokens (+50 %)",
         "Expiring: acme/two goes after 2026-12-01",
     ]
@@ -93,6 +94,41 @@ def test_one_sync_is_one_message(news: News) -> None:
         assert got.json["catalog_version"] == opened.models().catalog_version
     news.sync(12)
     assert news.told(12) == []
+
+
+def test_a_new_model_is_told_against_its_family_and_a_variant_against_its_base(news: News) -> None:
+    four = priced("0.000005", "anthropic/claude-opus-4.8", created=1768435201)
+    five = model("anthropic/claude-opus-5", pricing={"prompt": "0.000006", "completion": "0.0000018"})
+    news.sync(0, listing(ONE, four))
+    news.sync(6, listing(model("acme/one:free"), ONE, four, five))
+    assert news.told(6) == [[("new", "acme/one:free"), ("new", "anthropic/claude-opus-5")]]
+    variant, opus = (event["facts"] for event in news.receiver.got[0].json["events"])
+    assert opus["against_family"] == {
+        "id": "anthropic/claude-opus-4.8", "relation": "family", "prompt": "0.000005", "completion": "0.0000015",
+        "prompt_percent": 20.0, "completion_percent": 20.0,
+    }  # fmt: skip
+    assert (variant["variant_of"], variant["against_family"]["id"]) == ("acme/one", "acme/one")
+    assert news.receiver.got[0].json["text"].splitlines()[1:] == [
+        "New: acme/one:free (Acme: One): by acme; a free variant of acme/one; free (its base: prompt $1.00, "
+        "completion $1.50 per million tokens); 131k context; takes text; tools; https://openrouter.ai/acme/one:free",
+        "New: anthropic/claude-opus-5 (Anthropic: Claude Opus 5): by anthropic; prompt $6.00, completion $1.80 per "
+        "million tokens, 20 % more than anthropic/claude-opus-4.8; 131k context; takes text; tools; "
+        "https://openrouter.ai/anthropic/claude-opus-5",
+    ]
+
+
+def test_an_alert_of_an_earlier_version_is_still_delivered(news: News) -> None:
+    news.sync(0, listing(ONE))
+    news.sync(6, listing(ONE, model("acme/new")))
+    facts = (
+        '{"name": "Acme: New", "pricing_kind": "fixed", "prompt": "0.0000005", "completion": "0.0000015", '
+        '"per_token": true, "context_length": 131072, "expiration_date": null}'
+    )
+    execute(news.url, f"UPDATE alert SET facts = '{facts.replace(':', chr(92) + ':')}'")
+    assert news.told(6) == [[("new", "acme/new")]]
+    assert news.receiver.got[0].json["text"].splitlines()[1:] == [
+        "New: acme/new (Acme: New): prompt $0.50, completion $1.50 per million tokens; 131k context"
+    ]
 
 
 def test_a_small_change_of_price_is_not_told(news: News) -> None:
@@ -331,6 +367,63 @@ def test_while_pinned_nothing_is_told(news: News) -> None:
     news.unpin()
     news.sync(18)
     news.sync(24)
+    assert news.states() == []
+
+
+def test_a_model_that_returns_is_not_new_again(news: News) -> None:
+    here, gone = listing(ONE, model("acme/new")), listing(ONE)
+    news.sync(0, gone)
+    news.sync(6, here)
+    assert news.told(6) == [[("new", "acme/new")]]
+    for hours, body in ((12, gone), (18, gone), (24, here), (30, gone), (36, gone), (42, here)):
+        news.sync(hours, body)
+    assert news.states() == [("new", "ready"), ("removed", "ready"), ("removed", "ready")]
+
+
+def test_a_model_that_is_renamed_is_not_new(news: News) -> None:
+    named = model("acme/one", canonical_slug="acme/one-0115")
+    news.sync(0, listing(named))
+    # another name and another id are two ways of it
+    news.sync(6, listing(named | {"name": "Acme: Uno"}))
+    assert news.states() == []
+    news.sync(12, listing(named | {"id": "acme/uno"}))
+    assert news.states() == [("removed", "unconfirmed")]
+    news.sync(18)
+    assert news.told(18) == [[("removed", "acme/one")]]
+    assert news.receiver.got[0].json["events"][0]["text"].endswith("; it is acme/uno now")
+
+
+def test_an_alias_is_new_once_wherever_it_points(news: News) -> None:
+    def alias(target: str) -> dict[str, Any]:
+        slug = "~acme/one-latest"
+        return model(slug, canonical_slug=slug, alias_target={"slug": target, "name": "x"})
+
+    news.sync(0, listing(ONE))
+    news.sync(6, listing(ONE, alias("acme/one")))
+    assert news.told(6) == [[("new", "~acme/one-latest")]]
+    assert "an alias of acme/one;" in news.receiver.got[0].json["text"]
+    news.sync(12, listing(ONE, alias("acme/other-01")))
+    news.sync(18, listing(ONE))
+    news.sync(24, listing(ONE, alias("acme/one")))
+    assert [state for state in news.states() if state[0] == "new"] == [("new", "ready")]
+
+
+def test_a_model_that_only_history_knew_is_not_new_when_it_returns(news: News) -> None:
+    news.backfill(0, {-48: listing(ONE, model("acme/old")), -24: listing(ONE)}, scope="all")
+    news.sync(6, listing(ONE))
+    news.sync(12, listing(ONE, model("acme/old")))
+    assert news.states() == []
+
+
+def test_a_model_that_came_while_pinned_is_not_new_afterwards(news: News) -> None:
+    news.sync(0, listing(ONE))
+    news.snapshot(1, "here")
+    news.rollback(2, "here", pin=True)
+    news.sync(6, listing(ONE, model("acme/new")))
+    news.sync(12, listing(ONE))
+    news.unpin()
+    news.sync(18)
+    news.sync(24, listing(ONE, model("acme/new")))
     assert news.states() == []
 
 

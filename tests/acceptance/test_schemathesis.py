@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.fake_openrouter import catalog, model
 from tests.serving import Place, Served, place, serving
 from tests.support import sync_at
+from tests.upstream import KEY, Upstream, World
 
 load_all_checks()
 CHECKS = [
@@ -57,6 +58,17 @@ def served(here: Place) -> Iterator[Served]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def researched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service that did a research sync: there is something in everything that can be read."""
+    upstream = Upstream(World.small(today=datetime.now(UTC).date()))
+    env: dict[str, Any] = {"OPENROUTER_API_KEY": KEY, "SYNC_RANKINGS": "1", "SYNC_TIMEOUT_SECONDS": "150"}
+    folder = tmp_path_factory.mktemp("researched")
+    with place("sqlite", folder, upstream) as found, serving(found.llmhive, **env) as served:
+        served.post("/api/openrouter/sync/research", None, blocking="true").raise_for_status()
+        yield served
+
+
 def operations(served: Served, *, reading: bool) -> list[Any]:
     document = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     found: list[Any] = [it.ok() for it in document.get_all_operations()]  # type: ignore[union-attr]
@@ -90,6 +102,15 @@ def test_reads(served: Served, mode: GenerationMode) -> None:
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
+def test_reads_of_what_research_brought(researched: Served, mode: GenerationMode) -> None:
+    words = ("rankings", "top", "endpoints", "benchmarks", "capabilities", "providers", "families", "runs")
+    found = [it for it in operations(researched, reading=True) if any(word in it.path for word in words)]
+    assert len(found) == 11
+    for operation in found:
+        check(operation, mode, 12)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
 def test_writes(served: Served, mode: GenerationMode) -> None:
     found = operations(served, reading=False)
     assert len(found) == 7
@@ -109,16 +130,39 @@ def test_writes(served: Served, mode: GenerationMode) -> None:
     ],
 )  # fmt: skip
 def test_an_answer_has_exactly_the_fields_that_are_described(served: Served, path: str, name: str) -> None:
+    described(served, path, name)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/api/rankings", "Ranking"), ("/api/rankings?category=market_share", "Ranking"),
+        ("/api/rankings?category=fastest", "Ranking"), ("/api/rankings?category=programming", "Ranking"),
+        ("/api/rankings/categories", "RankingNames"), ("/api/models/top", "TopModels"),
+        ("/api/models/acme/atlas-2/endpoints", "EndpointList"),
+        ("/api/models/openrouter/auto/endpoints", "EndpointList"),
+        ("/api/models/acme/atlas-2/endpoints?as_of=2026-01-01", "EndpointList"),
+        ("/api/models/acme/atlas-2/rankings", "Standings"), ("/api/models/acme/atlas-2/benchmarks", "BenchmarkList"),
+        ("/api/capabilities", "CapabilityMatrix"), ("/api/providers", "ProviderList"),
+        ("/api/models/families", "FamilyList"), ("/api/openrouter/sync/runs/2", "WholeRun"),
+    ],
+)  # fmt: skip
+def test_so_has_what_research_brought(researched: Served, path: str, name: str) -> None:
+    described(researched, path, name)
+
+
+def described(served: Served, path: str, name: str) -> None:
+    """Compare an answer with its shape: all fields that are required, and no other ones than the shape has."""
     yesterday = (datetime.now(UTC) - timedelta(hours=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
     document = served.get("/openapi.json").json()
-    described = document["components"]["schemas"]
-    found = served.client.get(path.replace("YESTERDAY", yesterday)).json()
-    fields = described[name]
+    shapes = document["components"]["schemas"]
+    found = served.client.get(path.replace("YESTERDAY", yesterday)).raise_for_status().json()
+    fields = shapes[name]
     assert set(fields["required"]) <= found.keys() <= set(fields["properties"])
     assert fields.get("additionalProperties") is False
     rows = found.get("data", [])
     if rows:
-        of = described[fields["properties"]["data"]["items"]["$ref"].rpartition("/")[2]]
+        of = shapes[fields["properties"]["data"]["items"]["$ref"].rpartition("/")[2]]
         for row in rows:
             assert set(of["required"]) <= row.keys() <= set(of["properties"])
             assert of.get("additionalProperties") is False

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from llmhive.app.library import Catalog
+from llmhive.catalog.identity import identify
 from llmhive.store import snapshots
 from llmhive.store.database import connect
 from tests.docs.test_deploy import METRICS
@@ -361,12 +362,14 @@ def test_ids_may_be_written_raw_or_percent_encoded_and_in_any_case(served: Serve
             # SQLite knows the cases of ASCII only
             if "?" in form or not model_id.isascii():
                 continue
-            status, _, body = asked(served, f"/api/models/{form}/history")
-            assert (status, json.loads(body)["id"]) == (200, model_id), form
+            for below in ("history", "endpoints", "rankings", "benchmarks"):
+                status, _, body = asked(served, f"/api/models/{form}/{below}")
+                assert (status, json.loads(body)["id"]) == (200, model_id), (form, below)
 
 
 def test_a_miss_names_what_comes_near(served: Served) -> None:
-    for path in ("/api/models/acme/movd", "/api/models/acme/movd/history"):
+    for below in ("", "/history", "/endpoints", "/rankings", "/benchmarks"):
+        path = f"/api/models/acme/movd{below}"
         assert "acme/moved" in problem(served.get(path), 404)["detail"]
     for path in ("/api/models/", "/api/models/%00", "/api/models/" + "x" * 3000, "/api/models/%ff%fe", "/api/nothing"):
         status, headers, body = asked(served, path)
@@ -416,6 +419,9 @@ def test_families_hold_every_model_once(served: Served) -> None:
         assert {(it["family"], it["author"]) for it in members} == {(family["family"], family["author"])}
         assert family["active"] == sum(it["is_active"] for it in members)
         assert family["newest"] == family["models"][0]
+        said = [identify(it) for it in family["models"]]
+        assert family["generations"] == list(dict.fromkeys(it.generation for it in said if it.generation))
+        assert family["sizes"] == list(dict.fromkeys(it.size for it in said if it.size))
         created = [it["created_at"] or "" for it in members]
         assert created == sorted(created, reverse=True)
 
@@ -446,11 +452,15 @@ def test_a_method_that_there_is_not_is_a_problem(served: Served) -> None:
 GETS = (
     "/api/models", "/api/models?limit=3&sort=prompt", "/api/models/acme/moved", "/api/models/families",
     "/api/models/acme/moved/history", "/api/changes?since=2020-01-01", "/api/snapshots", "/api/openrouter/sync/runs",
-    "/api/models?as_of=YESTERDAY", "/api/openrouter/sync/status", "/healthz", "/readyz",
+    "/api/models?as_of=YESTERDAY", "/api/rankings", "/api/models/top", "/api/rankings/categories", "/api/capabilities",
+    "/api/providers", "/api/models/acme/moved/endpoints", "/api/models/acme/moved/rankings",
+    "/api/models/acme/moved/benchmarks", "/api/openrouter/sync/status", "/healthz", "/readyz",
     "/metrics", "/", "/openapi.json", "/api/openrouter/sync/runs/1",
 )  # fmt: skip
 #: Those of which readers keep copies.
-KEPT = GETS[:9]
+KEPT = GETS[:17]
+#: Those that say their own source.
+RANKED = ("/api/rankings", "/api/models/top")
 
 
 def now(path: str) -> str:
@@ -531,7 +541,7 @@ def test_every_json_answer_of_the_catalog_says_how_old_it_is_and_whence(served: 
     for path in KEPT:
         found = json.loads(asked(served, now(path))[2])
         assert 3500 < found["catalog_age_seconds"] < 3 * 86400, path
-        assert found["source"] == "openrouter", path
+        assert found["source"] == (None if path in RANKED else "openrouter"), path
         assert found["catalog_version"] == 3, path
 
 

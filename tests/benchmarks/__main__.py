@@ -37,7 +37,7 @@ from llmhive.catalog.run import Run
 from llmhive.store import runs
 from llmhive.store.captures import Capture
 from llmhive.store.database import Database, connect
-from tests.benchmarks import service
+from tests.benchmarks import research, service
 from tests.support import ROOT, begin_session, captures, create_database, end_session, postgresql_server
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -63,7 +63,8 @@ class _Lent:
     """A warm client that outlives the sync it is lent to."""
 
     def __init__(self, client: Client) -> None:
-        self.models = client.models
+        self.has_key, self.models, self.get = client.has_key, client.models, client.get
+        self.data, self.endpoints = client.data, client.endpoints
 
     def close(self) -> None:
         """Stay open."""
@@ -366,6 +367,27 @@ def service_syncing(folder: Path) -> Figure:
     return Figure("p99 while a sync is applied", ours, floor, 5.0, "p99 without")
 
 
+def endpoints(folder: Path) -> Figure:
+    """The endpoints of all models, 8 at once, from a server that takes 50 ms for each, asked, read and stored."""
+    with research.serving() as server:
+        seconds = research.endpoints(folder, server, 10_000, "endpoints")
+        requests = len(server.arrivals())
+    print(f"  {requests} requests")
+    floor = requests * research.LATENCY / research.AT_ONCE
+    return Figure("endpoints of all models", seconds, floor, 1.5, "requests × latency / concurrency")
+
+
+def endpoint_rate(folder: Path) -> Figure:
+    """How many of these arrive within the busiest second where 100 are allowed."""
+    allowed = 100
+    with research.serving() as server:
+        research.endpoints(folder, server, allowed, "rate")
+        arrivals = server.arrivals()
+    mean = (len(arrivals) - 1) / (max(arrivals) - min(arrivals))
+    print(f"  {len(arrivals)} requests, {mean:.1f} a second on the whole")
+    return Figure("endpoint requests a second", research.most_in_a_second(arrivals), allowed, 1.0, "the allowed rate")
+
+
 BENCHMARKS = {
     "service-models": service_models,
     "service-list": service_list,
@@ -379,6 +401,8 @@ BENCHMARKS = {
     "as-of": as_of,
     "start": start,
     "memory": memory,
+    "endpoints": endpoints,
+    "endpoint-rate": endpoint_rate,
 }
 
 
@@ -406,7 +430,7 @@ def main(names: list[str]) -> int:
 
 def show(name: str, figure: Figure) -> None:
     """Print a figure with its floor and its limit."""
-    unit = "MB" if name == "memory" else "s"
+    unit = {"memory": "MB", "endpoint-rate": "/s"}.get(name, "s")
     print(
         f"{figure.name:<28} {figure.ours:>9.4g} {unit:<2} = {figure.ratio:>5.2f} × {figure.floor_is} "
         f"({figure.floor:.4g} {unit}); limit {figure.limit:g} ×",

@@ -39,7 +39,8 @@ class Servers:
 def service(folder: Path, base_url: str, **more: str) -> Iterator[tuple[int, dict[str, str]]]:
     """`llmhive serve` on a database that is synced with the upstream; yields its port and environment."""
     environment = os.environ | {
-        "DATABASE_URL": f"sqlite:///{folder / 'serve.db'}", "OPENROUTER_BASE_URL": base_url, "SYNC_RANKINGS": "0", **more,
+        "DATABASE_URL": f"sqlite:///{folder / 'serve.db'}", "OPENROUTER_BASE_URL": base_url, "SYNC_RANKINGS": "0",
+        **more,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "llmhive", "sync", "--json"],

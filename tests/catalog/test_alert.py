@@ -53,17 +53,14 @@ def told(before: Pricing, after: Pricing, percent: float = 10.0) -> list[tuple[s
 
 def test_a_new_model() -> None:
     [event] = events(None, ONE)
-    assert (event.kind, event.model_id) == ("new", "acme/one")
-    assert event.facts == {
-        "name": "Acme: One", "pricing_kind": "fixed", "prompt": "0.000001", "completion": "0.000002",
-        "per_token": True, "context_length": 8192, "expiration_date": None,
-    }  # fmt: skip
+    assert (event.kind, event.model_id, event.facts["name"]) == ("new", "acme/one", "Acme: One")
     assert event.is_sure
 
 
 def test_a_model_that_is_gone_is_not_sure() -> None:
     [event] = events(ONE, None)
     assert (event.kind, event.model_id, event.is_sure) == ("removed", "acme/one", False)
+    assert event.facts == {"name": "Acme: One", "renamed_to": None}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +85,11 @@ def test_a_price_that_changes_by_enough_either_way(after: str, percent: float, i
 )  # fmt: skip
 def test_from_or_to_zero_or_unknown_is_always_beyond(before: str | None, after: str | None, percent: float) -> None:
     assert told(priced(before), priced(after), 1_000_000) == [("pricing.prompt", before, after, percent)]
+
+
+def test_a_change_beyond_all_measure_has_a_percentage_too() -> None:
+    tiny, huge = "0.000000000000000000000000000001", "99999999999999999999"
+    assert told(priced(tiny), priced(huge)) == [("pricing.prompt", tiny, huge, 9.9999999999999999999e51)]
 
 
 def test_each_unit_is_told_of() -> None:
@@ -267,10 +269,12 @@ def test_a_message_in_words() -> None:
     ]  # fmt: skip
     assert title_of(message(*found)) == "LLMHive: 4 new, 1 removed, 1 repriced, 1 expiring"
     assert text_of(message(*found)).splitlines() == [
-        "New: acme/one (Acme: One): prompt $1.00, completion $2.00 per million tokens",
-        "New: acme/speech: prompt $0.000001, completion $0.000002",
-        "New: acme/one:free (Acme: One): free",
-        "New: acme/auto (Acme: One): its price varies",
+        "New: acme/one (Acme: One): by acme; prompt $1.00, completion $2.00 per million tokens; 8.19k context; "
+        "https://openrouter.ai/acme/one",
+        "New: acme/speech: by acme; prompt $0.000001, completion $0.000002; 8.19k context; gives speech; "
+        "https://openrouter.ai/acme/speech",
+        "New: acme/one:free (Acme: One): by acme; free; 8.19k context; https://openrouter.ai/acme/one:free",
+        "New: acme/auto (Acme: One): by acme; its price varies; 8.19k context; https://openrouter.ai/acme/auto",
         "Removed: acme/one (Acme: One) is listed no more, which a second sync confirmed",
         "Repriced: acme/one: completion $2.00 → $0.00 per million tokens (-100 %)",
         "Repriced: acme/one: prompt $1.00 → $1.10 per million tokens (+10 %)",

@@ -130,3 +130,21 @@ def test_families_hold_every_model_once_the_newest_first(table: list[Row]) -> No
         known = [it["created_at"] for it in members if it["created_at"] is not None]
         assert known == sorted(known, reverse=True)
         assert [it["created_at"] for it in members[: len(known)]] == known
+
+
+def test_a_family_tells_its_generations_and_sizes_the_newest_first() -> None:
+    ages = {
+        "openai/gpt-4o": 2024, "openai/gpt-4o-mini": 2025, "openai/gpt-5-mini": 2026, "openai/gpt-5-nano:free": 2023,
+        "acme/atlas": 2020, "openai/gpt-3.5-turbo": None,
+    }  # fmt: skip
+    table = [
+        REST | queries.row(
+            model_id, family=f"{model_id.partition('/')[0]}/x", author=model_id.partition("/")[0],
+            created_at=None if year is None else AT.replace(year=year),
+        )
+        for model_id, year in ages.items()
+    ]  # fmt: skip
+    acme, openai = view_of(table).families
+    assert (acme["generations"], acme["sizes"]) == ([], [])
+    assert openai["generations"] == ["5", "4o", "3.5"]
+    assert openai["sizes"][:2] == ["mini", "nano"]

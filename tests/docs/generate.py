@@ -27,6 +27,8 @@ from llmhive.app.http.parameters import openapi as model_parameters
 from llmhive.app.http.serve import assemble
 from llmhive.app.live import Live
 from llmhive.app.settings import TABLE, Setting
+from llmhive.catalog.capability import CAPABILITIES
+from llmhive.catalog.dimension import CATEGORIES, DIMENSIONS, MODALITIES
 from llmhive.store.database import connect
 from llmhive.store.tables import CHANGE, MODEL_VERSION, metadata
 
@@ -189,6 +191,31 @@ def _written(parameter: dict[str, Any]) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def dimensions() -> str:
+    """What models are ranked by, from the table that feeds the code."""
+    rows = (
+        (f"`{it.name}`", it.title, it.source, it.window, it.cadence, it.formula + (f" In {it.unit}." if it.unit else ""),
+         "derived" if it.is_derived else "")
+        for it in DIMENSIONS
+    )  # fmt: skip
+    return _table(("dimension", "title", "source", "window", "cadence", "formula", ""), rows)
+
+
+def categories() -> str:
+    """The categories that are asked for, with their source, window and cadence."""
+    by_week = next(it for it in DIMENSIONS if it.name == "category")
+    modality = next(it for it in DIMENSIONS if it.name == "modality")
+    named = [(name, title, by_week) for name, title in CATEGORIES.items()]
+    named += [(name, title, modality) for name, title in MODALITIES.items()]
+    rows = ((f"`{name}`", title, it.title, it.window, it.cadence, "as " + f"`{it.name}`") for name, title, it in named)
+    return _table(("name", "title", "of", "window", "cadence", "source and formula"), rows)
+
+
+def capabilities() -> str:
+    """The columns of the capability matrix."""
+    return _table(("capability", "what it is"), ((f"`{it.name}`", it.title) for it in CAPABILITIES))
+
+
 def metrics() -> str:
     """The metrics, from the table that feeds the code."""
     return _table(("metric", "meaning"), ((f"`{name}`", text) for name, text in METRICS.items()))
@@ -203,6 +230,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings, "commands": commands, "tables": tables, "views": views,
     "routes": routes, "parameters": parameters, "metrics": metrics,
+    "dimensions": dimensions, "categories": categories, "capabilities": capabilities,
 }  # fmt: skip
 
 

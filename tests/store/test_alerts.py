@@ -11,7 +11,7 @@ from llmhive.catalog.alert import Channel, Event, Settled, event_id, message_id
 from llmhive.catalog.run import Kind, Status
 from llmhive.store import alerts, captures, runs
 from llmhive.store.database import Database
-from llmhive.store.tables import alert
+from llmhive.store.tables import alert, delivery
 from tests.support import execute
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -100,6 +100,9 @@ def test_a_removal_is_settled_by_a_later_run(settled: Settled, state: str, datab
         waiting = alerts.unconfirmed(connection)
         alerts.write(connection, second, [], now=NOW + HOUR, channels=BOTH, waiting=waiting, settled=settled)
     assert states(database) == [("removed", second if state == "ready" else first, state)]
+    # while the run goes on it may have more to tell
+    assert due(database, ONE, at=NOW + HOUR) is None
+    end(database, second, at=NOW + HOUR)
     found = due(database, ONE, at=NOW + HOUR)
     assert (found is not None) == (state == "ready")
     if found is not None:
@@ -248,8 +251,13 @@ def test_whether_anything_is_due(database: Database) -> None:
 
 def test_one_message_a_run_and_channel(database: Database) -> None:
     run_id = tell(database, NEW)
-    with pytest.raises(sa.exc.IntegrityError), database.write() as connection:
+    with database.write() as connection:
+        # what a step of the run adds belongs to the same message
         alerts.write(connection, run_id, [Event("new", "acme/other")], now=NOW, channels=(ONE,))
+        assert connection.execute(sa.select(sa.func.count()).select_from(delivery)).scalar_one() == len(BOTH)
+    found = due(database, ONE)
+    assert found is not None
+    assert [it.event.model_id for it in found.message.alerts] == [NEW.model_id, "acme/other"]
     with pytest.raises(sa.exc.IntegrityError), database.write() as connection:
         alerts.write(connection, run_id, [NEW], now=NOW, channels=())
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from llmhive.app import wiring
+from llmhive.app.market import Market
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings, read
 from llmhive.catalog import document
@@ -20,7 +21,7 @@ from llmhive.catalog.query import Query
 from llmhive.catalog.run import Run
 from llmhive.catalog.timeline import Listing
 from llmhive.errors import NotFound, UsageError
-from llmhive.store import alerts, browse, captures, catalog, changes, history, prices, runs, snapshots
+from llmhive.store import alerts, browse, captures, catalog, changes, history, prices, ranked, runs, snapshots
 from llmhive.store.database import Database, connect
 
 
@@ -45,7 +46,7 @@ class Page:
         }
 
 
-class Catalog:
+class Catalog(Market):
     """The catalog in a database, for reading. A missing database reads as an empty catalog; nothing is created."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -252,6 +253,10 @@ class Catalog:
             "next_scheduled_research": instant(next_time(self._settings.research_schedule, now)),
             "last_success_time": None,
             "last_error": None,
+            "last_research_time": None,
+            "last_research_status": None,
+            "last_research_error": None,
+            "rankings_as_of": None,
             "running": None,
             "catalog_version": 0,
             "catalog_age_seconds": None,
@@ -267,7 +272,9 @@ class Catalog:
         with self._database.read() as connection:
             last = runs.last_finished(connection, "regular")
             success = runs.last_success(connection, "regular")
+            research = runs.last_finished(connection, "research")
             running = runs.running(connection)
+            leaderboard = ranked.current(connection, "leaderboard")
             standing = browse.standing(connection)
             state, as_of = standing.state, standing.as_of
             status["models_in_catalog"] = catalog.count_active(connection)
@@ -285,6 +292,12 @@ class Catalog:
             status["last_sync_status"] = "completed" if last.status == "unchanged" else last.status
             status["last_sync_duration_seconds"] = last.duration_seconds
             status["last_error"] = last.error
+        if research is not None and research.finished_at is not None:
+            status["last_research_time"] = instant(research.finished_at)
+            status["last_research_status"] = "completed" if research.status == "unchanged" else research.status
+            status["last_research_error"] = research.error
+        if leaderboard is not None:
+            status["rankings_as_of"] = leaderboard.as_of
         if success is not None and success.finished_at is not None:
             status["last_success_time"] = instant(success.finished_at)
         if running is not None:

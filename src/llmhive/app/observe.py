@@ -20,6 +20,8 @@ COMPONENT = "OpenRouter sync"
 _LEVELS = {
     "Sync failed": logging.ERROR,
     "Could not write how the run ended": logging.ERROR,
+    "Step failed": logging.ERROR,
+    "Could not write that a request ended": logging.WARNING,
     "Sync held": logging.WARNING,
     "Rate limited": logging.WARNING,
     "Retrying": logging.WARNING,

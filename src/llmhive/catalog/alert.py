@@ -15,9 +15,10 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from llmhive.catalog.diff import Belief, Change, Plan
+from llmhive.catalog.discovery import facts_of, is_per_token, known_of, percent, renames
 from llmhive.catalog.feed import missing
 from llmhive.catalog.model import Model, instant
-from llmhive.catalog.pricing import NOT_PER_TOKEN, PER_TOKEN, Pricing, plain
+from llmhive.catalog.pricing import Pricing
 from llmhive.catalog.run import Kind, Run
 
 EventKind = Literal["new", "removed", "repriced", "expiring", "run_failed", "run_held"]
@@ -98,8 +99,13 @@ def _id(started_at: datetime, *words: object) -> str:
 def events_of(plan: Plan, believed: Mapping[str, Belief], *, price_percent: float) -> list[Event]:
     """What a plan that is applied has to tell; `believed` is what is believed before."""
     threshold = Decimal(repr(float(price_percent)))
-    found = [Event("new", record.id, _new(record.model)) for record in plan.added]
-    found += [Event("removed", key, {"name": believed[key].version.model.name}) for key in plan.deactivated]
+    renamed = renames(plan, believed)
+    found = _new(plan, believed, renamed)
+    moved = {old: new for new, old in renamed.items()}
+    found += [
+        Event("removed", key, {"name": believed[key].version.model.name, "renamed_to": moved.get(key)})
+        for key in plan.deactivated
+    ]
     records = {record.id: record.model for record in plan.altered}
     for change in plan.changes:
         facts: dict[str, Any] | None = None
@@ -132,17 +138,12 @@ def run_event(run: Run) -> Event | None:
     return Event(kind, None, {"run": run.id, "run_kind": run.kind, "error": run.error})
 
 
-def _new(model: Model) -> dict[str, Any]:
-    prompt, completion = model.pricing.rate("prompt"), model.pricing.rate("completion")
-    return {
-        "name": model.name,
-        "pricing_kind": model.pricing_kind,
-        "prompt": None if prompt is None else plain(prompt),
-        "completion": None if completion is None else plain(completion),
-        "per_token": _is_per_token(model, "prompt"),
-        "context_length": model.context_length,
-        "expiration_date": None if model.expiration_date is None else model.expiration_date.isoformat(),
-    }
+def _new(plan: Plan, believed: Mapping[str, Belief], renamed: Mapping[str, str]) -> list[Event]:
+    models = [record.model for record in plan.added if record.id not in renamed]
+    if not models:
+        return []
+    known = known_of(plan, believed)
+    return [Event("new", model.id, facts_of(model, known)) for model in models]
 
 
 def _named(model: Model, change: Change) -> dict[str, Any]:
@@ -160,12 +161,12 @@ def _repriced(change: Change, before: Model, after: Model, threshold: Decimal) -
         return None
     else:
         pairs = [(old.rate(unit), new.rate(unit))]
-    beyond = [_percent(*pair) for pair in pairs if _is_beyond(*pair, threshold)]
+    beyond = [percent(*pair) for pair in pairs if _is_beyond(*pair, threshold)]
     if not beyond:
         return None
-    known = [percent for percent in beyond if percent is not None]
-    percent = max(known, key=abs) if len(known) == len(beyond) else None
-    return _named(after, change) | {"percent": percent, "per_token": _is_per_token(after, unit)}
+    known = [it for it in beyond if it is not None]
+    most = max(known, key=abs) if len(known) == len(beyond) else None
+    return _named(after, change) | {"percent": most, "per_token": is_per_token(after, unit)}
 
 
 def _conditional(old: Pricing, new: Pricing) -> list[tuple[Decimal | None, Decimal | None]]:
@@ -187,13 +188,3 @@ def _is_beyond(before: Decimal | None, after: Decimal | None, threshold: Decimal
     if not before or not after or before < 0 or after < 0:
         return True
     return _WIDE.multiply(abs(_WIDE.subtract(after, before)), Decimal(100)) >= _WIDE.multiply(threshold, before)
-
-
-def _percent(before: Decimal | None, after: Decimal | None) -> float | None:
-    if not before or after is None or before < 0 or after < 0:
-        return None
-    return float(round((after - before) / before * 100, 2))
-
-
-def _is_per_token(model: Model, unit: str) -> bool:
-    return (unit in PER_TOKEN or unit == "overrides") and not NOT_PER_TOKEN & set(model.output_modalities)

@@ -87,13 +87,13 @@ def most_used(counts: Sequence[Count], join: Join, *, until: date, as_of: str | 
 
 
 def by_modality(modality: str, counts: Sequence[Count], join: Join, *, until: date, as_of: str | None) -> Ranking:
-    """The models of the last 7 days by the counts of one modality."""
-    return _of_models("modality", modality, counts, join, until=until, as_of=as_of)
+    """The models of the last week by the weekly counts of one modality; `until` as in `by_category`."""
+    return _of_models("modality", modality, counts, join, until=until, as_of=as_of, is_weekly=True)
 
 
 def tool_calling(counts: Sequence[Count], join: Join, *, until: date, as_of: str | None) -> Ranking:
-    """The models of the last 7 days by the counts of requests that call tools."""
-    return _of_models("tool_calling", None, counts, join, until=until, as_of=as_of)
+    """The models of the last week by the weekly counts of requests that call tools; `until` as in `by_category`."""
+    return _of_models("tool_calling", None, counts, join, until=until, as_of=as_of, is_weekly=True)
 
 
 def by_category(category: str, counts: Sequence[Count], join: Join, *, until: date, as_of: str | None) -> Ranking:
@@ -192,11 +192,14 @@ def _by_tokens(
     )
     return Ranking(
         dimension, category, "data-api", as_of, last - timedelta(days=days - 1), last, ranks,
-        facts_of(now, ranks, is_weekly=is_weekly), citation(as_of),
+        # categories alone are up-scaled from a sample
+        facts_of(now, ranks, is_weekly=is_weekly, is_estimate=dimension == "category"), citation(as_of),
     )  # fmt: skip
 
 
-def facts_of(found: Window, ranks: Iterable[Rank], *, is_weekly: bool = False) -> dict[str, Any]:
+def facts_of(
+    found: Window, ranks: Iterable[Rank], *, is_weekly: bool = False, is_estimate: bool = False
+) -> dict[str, Any]:
     """What a set says of itself: `days` is on how many of the window's days it stands, `partial` on how many of them
     a model was named where that is not each.
     """
@@ -205,7 +208,7 @@ def facts_of(found: Window, ranks: Iterable[Rank], *, is_weekly: bool = False) -
         "total_tokens": found.total,
         "other_tokens": found.other,
         "days": found.periods * (WEEK_DAYS if is_weekly else 1),
-        "is_estimate": is_weekly,
+        "is_estimate": is_estimate,
         "partial": {slug: on for slug, on in named.items() if on < found.periods},
     }
 

@@ -43,6 +43,7 @@ _RANKINGS = "OpenRouter Data API, rankings-daily"
 _ENDPOINTS = "OpenRouter's endpoints as the research sync saw them"
 _CATALOG = "the catalog"
 _WEEK = "the last 7 complete days (UTC)"
+_ISO_WEEK = "the last complete ISO week"
 _NOW = "none: as things stand"
 _EACH_SYNC = "with each research sync"
 _BLENDED = f"{PROMPTS_PER_COMPLETION} prompt tokens to 1 completion token, USD per million"
@@ -101,7 +102,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         "category",
         "By category",
         f"{_RANKINGS}?category=; without a key the order of /models?category=",
-        "the last complete ISO week",
+        _ISO_WEEK,
         "weekly",
         "Tokens of the week in prompts of the category, the most first; an estimate that OpenRouter makes from a "
         "sample. Variants are added to their base model.",
@@ -113,10 +114,10 @@ DIMENSIONS: tuple[Dimension, ...] = (
         "modality",
         "By modality",
         f"{_RANKINGS}?modality=",
-        _WEEK,
-        "daily",
+        _ISO_WEEK,
+        "weekly",
         "Tokens of the week in requests with such an input (image, audio) or output (text, image_output), the most "
-        f"first; variants are added to their base model. {_BEYOND_50}",
+        "first; variants are added to their base model. A model below the week's top 50 is not ranked.",
         is_derived=False,
         unit=None,
         order="tokens",
@@ -125,10 +126,10 @@ DIMENSIONS: tuple[Dimension, ...] = (
         "tool_calling",
         "Tool calling",
         f"{_RANKINGS}?modality=tool_calling",
-        _WEEK,
-        "daily",
+        _ISO_WEEK,
+        "weekly",
         "Tokens of the week in requests that call tools, the most first; variants are added to their base model. "
-        f"{_BEYOND_50}",
+        "A model below the week's top 50 is not ranked.",
         is_derived=False,
         unit=None,
         order="tokens",

@@ -42,7 +42,9 @@ class Run:
     due_at: datetime | None = None  #: of a skipped one: when the interval is over
     plan: tuple[dict[str, Any], ...] | None = None  #: None where it was not asked for
     verdicts: tuple[dict[str, Any], ...] | None = None
-    steps: tuple[dict[str, Any], ...] | None = None  #: what it did after the model list; None: not asked for
+    steps: tuple[dict[str, Any], ...] | None = (
+        None  #: what it did after the model list; None: nothing, or not asked for
+    )
 
     @property
     def duration_seconds(self) -> float | None:

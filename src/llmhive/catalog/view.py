@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from llmhive.catalog import document
+from llmhive.catalog.identity import identify
 from llmhive.catalog.index import Index
 from llmhive.catalog.model import Version, instant
 from llmhive.catalog.names import Named, Names
@@ -146,10 +147,13 @@ class View:
 
 def _family(name: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     newest = sorted(rows, key=lambda row: (row["created_at"] is not None, row["created_at"]), reverse=True)
+    told = [identify(row["id"]) for row in newest]
     return {
         "family": name,
         "author": rows[0]["author"],
         "models": [row["id"] for row in newest],
         "active": sum(row["is_active"] for row in rows),
         "newest": newest[0]["id"],
+        "generations": list(dict.fromkeys(it.generation for it in told if it.generation)),
+        "sizes": list(dict.fromkeys(it.size for it in told if it.size)),
     }

@@ -132,6 +132,12 @@ def is_served(connection: sa.Connection, model_id: str) -> bool:
     return connection.execute(chosen).first() is not None
 
 
+def slugs_of(connection: sa.Connection, model_id: str) -> list[str]:
+    """What rankings and benchmarks may call a model: its canonical slug, and its id."""
+    slug = connection.execute(sa.select(_c.canonical_slug).where(_c.id == model_id)).scalar()
+    return list(dict.fromkeys(it for it in (slug, model_id.partition(":")[0], model_id) if it))
+
+
 def names(connection: sa.Connection) -> list[Named]:
     """What can name the models that were ever seen."""
     chosen = sa.select(_c.id, _c.canonical_slug, _c.variant, _c.is_active)

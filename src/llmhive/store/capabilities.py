@@ -116,9 +116,10 @@ def changes(connection: sa.Connection, since: datetime, until: datetime | None =
 
 
 def last_changes(connection: sa.Connection) -> list[dict[str, Any]]:
-    """What changed when something changed last, as `changes`."""
-    newest = connection.execute(_CHANGED.order_by(_new.c.known_from.desc()).limit(1)).first()
-    return [] if newest is None else _listed(connection, _CHANGED.where(_new.c.known_from == newest.at))
+    """What was gained and lost when something was last, as `changes`. To become known is neither."""
+    known = _CHANGED.where(_old.c.state != "unknown")
+    newest = connection.execute(known.order_by(_new.c.known_from.desc()).limit(1)).first()
+    return [] if newest is None else _listed(connection, known.where(_new.c.known_from == newest.at))
 
 
 def known_at(

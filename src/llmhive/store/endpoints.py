@@ -16,12 +16,12 @@ import sqlalchemy as sa
 
 from llmhive.catalog.endpoint import Health, Offer, Provider, Span, gone_bad, sample, to_document
 from llmhive.store.health import health_of, thin
-from llmhive.store.offers import as_of, checked_since, history_of, of
+from llmhive.store.offers import as_of, check_of, checked_since, history_of, of, providers
 from llmhive.store.tables import endpoint, endpoint_check, endpoint_health, endpoint_version, provider
 
 __all__ = [
-    "Applied", "Checked", "apply", "as_of", "checked_since", "health_of", "history_of", "keep_providers", "mark_zdr",
-    "of", "thin",
+    "Applied", "Checked", "apply", "as_of", "check_of", "checked_since", "health_of", "history_of", "keep_providers",
+    "mark_zdr", "of", "providers", "thin",
 ]  # fmt: skip
 
 _HEALTH = tuple(f.name for f in fields(Health))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from llmhive.catalog.endpoint import from_document
 from llmhive.catalog.model import instant, pricing_document
 from llmhive.catalog.pricing import per_million, plain
-from llmhive.store.tables import endpoint, endpoint_check, endpoint_version, holds_at
+from llmhive.store.tables import endpoint, endpoint_check, endpoint_version, holds_at, provider
 
 
 def checked_since(connection: sa.Connection, at: datetime) -> set[str]:
@@ -18,6 +18,58 @@ def checked_since(connection: sa.Connection, at: datetime) -> set[str]:
     return set(
         connection.execute(sa.select(endpoint_check.c.model_id).where(endpoint_check.c.succeeded_at >= at)).scalars()
     )
+
+
+def check_of(connection: sa.Connection, model_id: str) -> dict[str, Any]:
+    """When a model's endpoints were asked for last, as JSON values: all None where they never were."""
+    row = connection.execute(sa.select(endpoint_check).where(endpoint_check.c.model_id == model_id)).first()
+    if row is None:
+        return {"checked_at": None, "succeeded_at": None, "error": None}
+    return {
+        "checked_at": instant(row.checked_at),
+        "succeeded_at": None if row.succeeded_at is None else instant(row.succeeded_at),
+        "error": row.error,
+    }
+
+
+def providers(connection: sa.Connection) -> list[dict[str, Any]]:
+    """The providers by name, as JSON values; ``models`` and ``endpoints`` count the active ones, by the provider's
+    name. One that serves but is not listed has a slug of None.
+    """
+    counts = sa.select(
+        endpoint.c.provider_name,
+        sa.func.count(sa.distinct(endpoint.c.model_id)).label("models"),
+        sa.func.count().label("endpoints"),
+    )
+    active = {
+        row.provider_name: row
+        for row in connection.execute(counts.where(endpoint.c.is_active).group_by("provider_name"))
+    }
+    found = []
+    for row in connection.execute(sa.select(provider)):
+        serves = active.pop(row.name, None)
+        found.append({
+            "slug": row.slug,
+            "name": row.name,
+            "is_active": row.is_active,
+            "models": 0 if serves is None else serves.models,
+            "endpoints": 0 if serves is None else serves.endpoints,
+            "headquarters": row.headquarters,
+            "datacenters": row.datacenters,
+            "privacy_policy_url": row.privacy_policy_url,
+            "terms_of_service_url": row.terms_of_service_url,
+            "status_page_url": row.status_page_url,
+            "first_seen_at": instant(row.first_seen_at),
+            "last_seen_at": instant(row.last_seen_at),
+        })  # fmt: skip
+    unlisted = dict.fromkeys(
+        ("headquarters", "datacenters", "privacy_policy_url", "terms_of_service_url", "status_page_url",
+         "first_seen_at", "last_seen_at")
+    )  # fmt: skip
+    for name, serves in active.items():
+        counted = {"models": serves.models, "endpoints": serves.endpoints}
+        found.append({"slug": None, "name": name, "is_active": True, **counted, **unlisted})
+    return sorted(found, key=lambda it: (str(it["name"]).casefold(), str(it["slug"])))
 
 
 def of(connection: sa.Connection, model_id: str) -> list[dict[str, Any]]:

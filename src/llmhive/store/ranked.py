@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from llmhive.catalog.endpoint import Health, is_healthy
+from llmhive.catalog.endpoint import Health, from_document, is_healthy
 from llmhive.catalog.ranking import Rank, Ranking
 from llmhive.store.tables import endpoint, ranking, ranking_set, token_period
 
@@ -67,6 +67,16 @@ class Served:
     def is_healthy(self) -> bool | None:
         """As `endpoint.is_healthy`."""
         return is_healthy(self.health)
+
+
+def implicit_caching(connection: sa.Connection) -> dict[str, bool]:
+    """Whether one of a model's active endpoints caches prompts unasked; models of which none says it are left out."""
+    found: dict[str, bool] = {}
+    for row in connection.execute(sa.select(endpoint.c.model_id, endpoint.c.document).where(endpoint.c.is_active)):
+        told = from_document(row.document).supports_implicit_caching
+        if told is not None:
+            found[row.model_id] = found.get(row.model_id, False) or told
+    return found
 
 
 def serving(connection: sa.Connection) -> list[Served]:

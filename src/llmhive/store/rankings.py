@@ -119,17 +119,23 @@ def tokens(
 
 
 def publish(connection: sa.Connection, made: Ranking, *, run_id: int, at: datetime) -> int | None:
-    """Serve a ranking from now on, in place of the one before it; its number, or None where that one says the same.
+    """Serve a ranking from now on, in place of the one before it; its number, or None where that one says the same:
+    it is then only dated anew.
 
     Of what one UTC day published, only the last stays beside what is served.
     """
     of = _of(made.dimension, made.category)
     before = connection.execute(
-        sa.select(ranking_set.c.id, ranking_set.c.made_at, ranking_set.c.digest).where(of, _IS_PUBLISHED)
+        sa.select(ranking_set.c.id, ranking_set.c.made_at, ranking_set.c.digest, ranking_set.c.as_of).where(
+            of, _IS_PUBLISHED
+        )
     ).first()
     if before is not None and before.digest == made.digest:
         # it stands again: that another try failed in between is no news any more
         _remove(connection, of, "failed", since=before.made_at)
+        if made.as_of != before.as_of:
+            dated = ranking_set.update().where(ranking_set.c.id == before.id)
+            connection.execute(dated.values(as_of=made.as_of, citation=made.citation))
         return None
     if before is not None:
         _remove(connection, of, "superseded", since=_midnight(before.made_at), until=_midnight(before.made_at, 1))

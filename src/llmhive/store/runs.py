@@ -222,7 +222,7 @@ def get(connection: sa.Connection, run_id: int) -> Run:
     found = connection.execute(sa.select(verdict).where(verdict.c.run_id == run_id).order_by(verdict.c.id))
     verdicts = tuple({name: getattr(it, name) for name in _FINDING} for it in found)
     done = tuple(step.to_json() for step in research_steps.of_run(connection, run_id))
-    return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts, steps=done)
+    return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts, steps=done or None)
 
 
 def tally(connection: sa.Connection) -> list[tuple[str, str, int]]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmhive.app.http.memory import KEPT, Answer, Memory, accepts_gzip, is_known
+from llmhive.app.http.memory import FRESH, KEPT, KEPT_BYTES, Answer, Memory, accepts_gzip, is_known
 from llmhive.app.http.parameters import BadParameter
 from llmhive.app.live import Live
 from llmhive.catalog.view import Entry, View
@@ -159,6 +159,41 @@ def test_however_many_questions_are_asked_little_is_kept(live: Live) -> None:
     for number in range(3000):
         assert whole(memory, memory.newest.models(b"text=b&offset=%d" % number))["offset"] == number
     assert memory.newest.lists <= KEPT
+
+
+def test_what_was_read_is_kept_a_moment_and_one_reads_it_again(live: Live) -> None:
+    now = [1000.0]
+    memory = Memory(live, seconds=lambda: now[0])
+    kept, first = memory.newest, Answer(b'"x":1}', b'W/"1"')
+    assert kept.known(b"/x ?") is None
+    kept.keep(b"/x ?", first)
+    assert kept.known(b"/x ?") is kept.known(b"/x ?") is first
+    assert kept.known(b"/x ?y=1") is None
+    # a clock that went back must not keep it for longer
+    for at in (1000 + FRESH, 1000 + FRESH - 3600):
+        now[0] = at
+        assert kept.known(b"/x ?") is None
+        # while that one reads, the others have the old one
+        assert kept.known(b"/x ?") is first
+    kept.keep(b"/x ?", Answer(b'"x":1}', b'W/"1"'))
+    assert kept.known(b"/x ?") is first
+    other = Answer(b'"x":2}', b'W/"2"')
+    kept.keep(b"/x ?", other)
+    assert kept.known(b"/x ?") is other
+    assert live.view is not None
+    live.view = View.of(live.view.entries, catalog_version=8, source="openrouter", as_of=AT)
+    assert memory.newest.known(b"/x ?") is None
+
+
+def test_reading_the_same_again_takes_no_more_room(live: Live) -> None:
+    kept = Memory(live, seconds=lambda: 0.0).newest
+    listed = kept.models(b"")
+    for number in range(100):
+        kept.keep(b"/large ?", Answer(b"x" * (KEPT_BYTES // 20), b'W/"%d"' % number))
+    assert kept.models(b"") is listed
+    for number in range(3000):
+        kept.keep(b"/x ?%d" % number, Answer(b"x", b""))
+    assert kept.lists <= KEPT
 
 
 def test_all_of_an_answer_is_of_one_view() -> None:

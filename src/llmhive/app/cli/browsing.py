@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llmhive.app.cli import render, times
+from llmhive.app.cli import offers, render, times
 from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog, Page
 from llmhive.app.wiring import now
@@ -178,11 +178,17 @@ def model(
     model_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or its canonical slug.")],
     json: Json = False,
 ) -> None:
-    """Everything known about one model, active or not. A miss names what comes near."""
+    """Everything known about one model, active or not: limits, prices, who serves it and how well, ranks, benchmarks.
+
+    A miss names what comes near.
+    """
     with Catalog.open() as catalog:
         found = catalog.model(model_id)
+        name = found["id"]
+        endpoints = {key: it for key, it in catalog.endpoints(name).items() if key != "id"}
+        ranks, benchmarks = catalog.ranks_of(name), catalog.benchmarks(name)
     if json:
-        render.as_json(found)
+        render.as_json(found | {"endpoints": endpoints, "rankings": ranks, "benchmarks": benchmarks})
         return
     console = render.out()
     console.print(render.escape(found["name"] or found["id"]), style="bold")
@@ -213,6 +219,9 @@ def model(
         ),
     )
     _show_prices(found)
+    offers.show_endpoints(console, found, endpoints, counts_tokens=not _counts_no_tokens(found))
+    offers.show_ranks(console, ranks)
+    offers.show_benchmarks(console, benchmarks)
     if found["description"]:
         console.print()
         console.print(render.escape(found["description"]), style="dim")

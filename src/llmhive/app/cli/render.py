@@ -45,6 +45,15 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def speaks(text: str) -> bool:
+    """Whether stdout can write these letters: where it cannot they come out as ``?``, which means unknown."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def help_of(command: Callable[..., object]) -> str:
     """A command's docstring as help: its lines joined, so that a terminal wraps each paragraph as a whole."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
@@ -164,6 +173,32 @@ def table(
     for row in rows:
         made.add_row(*map(escape, row))
     console.print(made)
+
+
+def fitting(
+    console: Console,
+    columns: Sequence[tuple[str, list[str]]],
+    *,
+    spared: Sequence[str],
+    gives: Mapping[str, int],
+) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """The columns (name and cells) that fit the terminal when those of `gives` give way, and the names of those left
+    out for it: of `spared`, one after the other. Outside a terminal all fit.
+    """
+    kept, left_out = list(columns), []
+    for name in spared if console.is_terminal else ():
+        if sum(2 + _least(column, gives) for column in kept) <= console.width:
+            break
+        if name in dict(kept):
+            kept = [column for column in kept if column[0] != name]
+            left_out.append(name)
+    return kept, left_out
+
+
+def _least(column: tuple[str, list[str]], gives: Mapping[str, int]) -> int:
+    name, cells = column
+    width = max(map(len, (name, *cells)))
+    return min(width, gives.get(name, width))
 
 
 def facts(console: Console, pairs: Iterable[tuple[str, object]]) -> None:

@@ -123,7 +123,7 @@ def _headline_of_sync(run: Run, took: str, number: str) -> str:
     return f"Run {run.id} is {run.status}" + (f": {run.error}." if run.error else ".")
 
 
-_NAMES = {"backfill": "Backfill", "rollback": "Rollback"}
+_NAMES = {"backfill": "Backfill", "rollback": "Rollback", "research": "Research"}
 
 
 def _news(run: Run) -> str:

@@ -41,12 +41,16 @@ def sync(
     research: Annotated[
         bool,
         typer.Option(
-            "--research", help="The weekly kind, with an interval of its own; in this version the model list only."
+            "--research",
+            help="The weekly kind, with an interval of its own: rankings, benchmarks and every endpoint as well.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Bring the catalog up to date with OpenRouter, and say what is new, gone, dearer and cheaper.
+
+    After the list come rankings and the endpoints of what changed or is popular; with `--research` all rankings,
+    benchmarks and endpoints, which goes on where an earlier try of the day stopped.
 
     Needs no key and no account. On the first run it makes the database; without a network, an empty catalog is filled
     with the facts shipped with LLMHive. One sync runs at a time, however many are started. It ends with 1 when
@@ -97,6 +101,8 @@ def status(json: Json = False) -> None:
         (
             ("Last sync", _last_sync(found)),
             ("Last error", found["last_error"]),
+            ("Last research", _last_research(found)),
+            ("Rankings", found["rankings_as_of"] and f"as of {found['rankings_as_of']}"),
             ("Running", found["running"] and f"run {found['running']['id']} ({found['running']['kind']})"),
             ("Models", f"{found['models_in_catalog']} active"),
             ("From", source.get(found["source"])),
@@ -123,6 +129,14 @@ def _last_sync(found: dict[str, object]) -> str:
     if found["last_sync_time"] is None:
         return "never"
     return f"{found['last_sync_status']}, {render.moment(str(found['last_sync_time']))}"
+
+
+def _last_research(found: dict[str, object]) -> str:
+    if found["last_research_time"] is None:
+        return "never; `llmhive sync --research`"
+    error = found["last_research_error"]
+    said = f"{found['last_research_status']}, {render.moment(str(found['last_research_time']))}"
+    return said if error is None else f"{said}: {error}"
 
 
 def list_runs(

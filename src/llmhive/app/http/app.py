@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from llmhive.app.http import health, ledger, problem, reading, schema, syncing
+from llmhive.app.http import health, ledger, market, problem, reading, schema, syncing
 from llmhive.app.http.auth import Denied
 from llmhive.app.http.front import MISTAKE, App, Front, TooLarge
 from llmhive.app.http.problem import Problem
@@ -65,7 +65,8 @@ def routes(service: Service, tasks: Sequence[Beside] = ()) -> FastAPI:
         redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(known_parameters)],
     )  # fmt: skip
-    for room in (syncing, reading, ledger, health):
+    # the market before what reads any path as a model's id
+    for room in (syncing, market, reading, ledger, health):
         room.add_to(app, service)
     _add_problems(app)
     _describe(app)

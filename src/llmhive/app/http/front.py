@@ -30,6 +30,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(rb"([0-9a-f]{32})(?:/.*)?")
 _MODELS, _ONE, _FAMILIES = "/api/models", "/api/models/", "/api/models/families"
+#: Not the model of this name.
+_TOP = "/api/models/top"
 _SAFE = (b"x-content-type-options", b"nosniff")
 #: Asked every few seconds by machines: no line of log unless something is wrong.
 _QUIET = frozenset(("/healthz", "/readyz", "/metrics"))
@@ -103,7 +105,7 @@ class Front:
             return kept.models(query_string), _MODELS
         if path == _FAMILIES:
             return kept.families(), _FAMILIES
-        if path.startswith(_ONE):
+        if path.startswith(_ONE) and path != _TOP:
             return kept.model(path[len(_ONE) :]), "/api/models/{id}"
         return None, ""
 

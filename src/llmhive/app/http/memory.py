@@ -28,6 +28,8 @@ _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _WORTH_PACKING = 1000
 #: Lists kept per version: so many, and so many bytes.
 KEPT, KEPT_BYTES = 500, 64 * 1024 * 1024
+#: Seconds for which what was read from the database is kept: failures and times of checks raise no version.
+FRESH = 10.0
 #: No query string holds a blank.
 _FAMILIES = b" families"
 _JSON = (b"content-type", b"application/json")
@@ -110,6 +112,7 @@ class Kept:
         self._models: dict[str, Answer] = {}
         self._lists: dict[bytes, Answer] = {}
         self._list_bytes = 0
+        self._read_until: dict[bytes, float] = {}
 
     def begin(self) -> bytes:
         """How every answer begins: with the age of the catalog."""
@@ -162,6 +165,23 @@ class Kept:
             self._keep(_FAMILIES, known)
         return known
 
+    def known(self, question: bytes) -> Answer | None:
+        """What `keep` kept of this version, not long ago; once it is old, the first who asks is to read it again, and
+        the others have the old one until then.
+        """
+        now, answer = self._seconds(), self._lists.get(question)
+        if answer is None or 0 < self._read_until[question] - now <= FRESH:
+            return answer
+        self._read_until[question] = now + FRESH
+        return None
+
+    def keep(self, question: bytes, answer: Answer) -> None:
+        """Keep what was read from the database; `question` holds a blank, so that it is no query string."""
+        before = self._lists.get(question)
+        # the same again: the old one may be compressed already
+        self._keep(question, before if before is not None and before.etag == answer.etag else answer)
+        self._read_until[question] = self._seconds() + FRESH
+
     @property
     def lists(self) -> int:
         """How many lists are kept."""
@@ -169,8 +189,10 @@ class Kept:
 
     def _keep(self, query_string: bytes, answer: Answer) -> None:
         size = 2 * len(answer.rest)
+        if (before := self._lists.pop(query_string, None)) is not None:
+            self._list_bytes -= 2 * len(before.rest)
         if len(self._lists) >= KEPT or self._list_bytes + size > KEPT_BYTES:
-            self._lists, self._list_bytes = {}, 0
+            self._lists, self._list_bytes, self._read_until = {}, 0, {}
         self._lists[query_string] = answer
         self._list_bytes += size
 

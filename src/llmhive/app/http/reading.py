@@ -90,9 +90,9 @@ def _add_history(app: FastAPI, service: Service) -> None:
         offset: Offset = 0,
     ) -> Response:
         """What happened at OpenRouter, newest first, once each, only what a second capture confirmed."""
-        begin = service.now() - timedelta(days=7) if since is None else _instant("since", since)
+        begin = service.now() - timedelta(days=7) if since is None else instant_of("since", since)
         found = await service.threads.run(
-            service.catalog.changes, begin, None if until is None else _instant("until", until)
+            service.catalog.changes, begin, None if until is None else instant_of("until", until)
         )
         end = None if limit is None else offset + limit
         document: dict[str, Any] = {"data": found[offset:end], "total": len(found), "limit": limit, "offset": offset}
@@ -106,7 +106,8 @@ def _add_history(app: FastAPI, service: Service) -> None:
         return service.answer(request, {"data": found, "total": len(found)})
 
 
-def _instant(name: str, value: str) -> datetime:
+def instant_of(name: str, value: str) -> datetime:
+    """The value of a parameter that is an instant; raises `Refusal`."""
     try:
         return parameters.instant(value)
     except ValueError as error:

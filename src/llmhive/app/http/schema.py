@@ -105,6 +105,18 @@ class Verdict(Base):
     evidence: Any
 
 
+class Step(Base):
+    """What a run did beyond the model list, as it ended."""
+
+    step: str
+    status: Literal["completed", "skipped", "failed"]
+    started_at: Instant
+    finished_at: Instant
+    seconds: float
+    facts: dict[str, Any] = Field(description="what it did, in figures")
+    error: str | None = Field(description="why it failed or was skipped")
+
+
 class Run(Base):
     """One run."""
 
@@ -133,6 +145,9 @@ class Run(Base):
     due_at: Instant | None = Field(None, description="of a skipped one: when the interval is over")
     plan: list[Line] | None = Field(None, description="of a dry run and of a run that is asked for by its id")
     verdicts: list[Verdict] | None = Field(None, description="likewise")
+    steps: list[Step] | None = Field(
+        None, description="of a run that is asked for by its id, or waited for: the steps so far, as they ended"
+    )
 
 
 class WholeRun(Run):
@@ -180,6 +195,10 @@ class Status(Base):
     next_scheduled_research: Instant
     last_success_time: Instant | None
     last_error: str | None
+    last_research_time: Instant | None
+    last_research_status: str | None
+    last_research_error: str | None
+    rankings_as_of: str | None
     running: Running | None
     catalog_version: int
     catalog_age_seconds: float | None
@@ -276,6 +295,8 @@ class Family(Base):
     models: list[str] = Field(description="their ids, the newest first")
     active: int
     newest: str
+    generations: list[str] = Field(description="as their ids say, the newest model's first", examples=[["4.5", "4"]])
+    sizes: list[str] = Field(description="likewise", examples=[["mini", "70b"]])
 
 
 class FamilyList(Catalogued):

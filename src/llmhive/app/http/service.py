@@ -88,9 +88,19 @@ class Service:
     def answer(self, request: Request, document: dict[str, Any]) -> Response:
         """A read's answer, marked with the catalog's age; compressed if that is wanted, 304 if it is known."""
         kept = self.memory.newest
-        rest = msgspec.json.encode(facts_of(kept.view) | document)[1:]
-        etag = b'W/"%s"' % hashlib.sha256(rest).hexdigest()[:24].encode()
-        return self.respond(request, kept, Answer(rest, etag))
+        return self.respond(request, kept, _answer(kept, document))
+
+    async def kept(self, request: Request, read: Callable[[], dict[str, Any]]) -> Response:
+        """As `answer`, of what is read from the database at most every `memory.FRESH` seconds while the catalog stays
+        the same; `read` runs in a thread, and depends on nothing but the path and the query.
+        """
+        kept = self.memory.newest
+        question = b"%s ?%s" % (request.scope["path"].encode(), request.scope["query_string"])
+        answer = kept.known(question)
+        if answer is None:
+            answer = await self.threads.run(lambda: _answer(kept, read()))
+            kept.keep(question, answer)
+        return self.respond(request, kept, answer)
 
     def respond(self, request: Request, kept: Kept, answer: Answer) -> Response:
         """An answer, for who is not served by `Front`."""
@@ -134,6 +144,11 @@ class Service:
             found["next_scheduled_sync"] = instant(max(self.schedule.due("regular"), now))
             found["next_scheduled_research"] = instant(max(self.schedule.due("research"), now))
         return found
+
+
+def _answer(kept: Kept, document: dict[str, Any]) -> Answer:
+    rest = msgspec.json.encode(facts_of(kept.view) | document)[1:]
+    return Answer(rest, b'W/"%s"' % hashlib.sha256(rest).hexdigest()[:24].encode())
 
 
 def json(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

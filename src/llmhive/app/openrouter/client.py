@@ -21,7 +21,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from llmhive.app.openrouter.envelope import UNREADABLE, split
+from llmhive.app.openrouter.envelope import UNREADABLE, mended, split
 from llmhive.app.openrouter.pool import Pacer, Pool
 from llmhive.app.openrouter.transport import Again, Limits, Pace, Reply, Transport, server_clock
 from llmhive.errors import BadAnswer, LLMHiveError, SettingsError
@@ -101,6 +101,7 @@ class Client:
         self._root = str(base).rstrip("/")
         self._models = httpx2.URL(f"{self._root}/models?output_modalities=all")
         self._limits, self._wall = limits, wall
+        self._deadline, self._monotonic = deadline, monotonic
         self._transport = Transport(
             base.host,
             api_key=api_key,
@@ -177,7 +178,10 @@ class Client:
     def _told_by_pool(self, event: str, fields: Mapping[str, object]) -> None:
         """Of hundreds of requests only what goes wrong is told; who asks to wait is heard by all."""
         if event == "Rate limited":
-            self._pacer.hold(float(str(fields["seconds"])))
+            seconds = float(str(fields["seconds"]))
+            # what outlasts our time fails at once, and needs no waiting
+            if seconds < self._deadline - self._monotonic():
+                self._pacer.hold(seconds)
         if event in {"Rate limited", "Retrying"}:
             self._on_event(event, fields)
 
@@ -190,14 +194,11 @@ class Client:
     def _whole(self, reply: Reply, wanted: str) -> Answer:
         """The answer, if it is a JSON document with ``data``."""
         try:
-            found = _DOCUMENT.decode(reply.body)
+            found = mended(reply.body, _DOCUMENT)
         except UNREADABLE as error:
-            # half a surrogate pair costs its record, which is for the decoder to say
-            if not _is_split(reply.body):
-                raise self._instead_of(wanted, reply, f"no readable JSON ({error})") from error
-        else:
-            if bytes(found.data) == b"null":
-                raise self._instead_of(wanted, reply, "JSON without data")
+            raise self._instead_of(wanted, reply, f"no readable JSON ({error})") from error
+        if bytes(found.data) == b"null":
+            raise self._instead_of(wanted, reply, "JSON without data")
         date = server_clock(reply.headers, self._wall())
         return Answer(200, reply.body, None, None, reply.attempts, 1, date, reply.digest)
 
@@ -297,13 +298,6 @@ class _Page:
     records: list[msgspec.Raw]
     total: int | None
     next: str | None
-
-
-def _is_split(body: bytes) -> bool:
-    try:
-        return split(body).data is not None
-    except UNREADABLE:
-        return False
 
 
 def _base(text: str) -> httpx2.URL:

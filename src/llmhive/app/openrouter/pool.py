@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from queue import SimpleQueue
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from llmhive.app.openrouter.transport import Transport
@@ -14,6 +15,8 @@ from llmhive.errors import LLMHiveError, UpstreamError
 T = TypeVar("T")
 #: So many failures in a row, and OpenRouter is not asked for the rest.
 GIVE_UP_AFTER = 25
+#: Seconds that a sleep may be short of: clocks are no finer.
+_INSTANT = 1e-6
 
 
 class Pacer:
@@ -23,18 +26,22 @@ class Pacer:
         """`rate` is in requests a second."""
         self._step = 1.0 / rate
         self._monotonic, self._sleep = monotonic, sleep
-        self._lock = threading.Lock()
+        self._queue, self._lock = threading.Lock(), threading.Lock()
         self._next = monotonic()
 
     def __call__(self) -> Callable[[], None]:
         """Wait for one's turn."""
-        with self._lock:
-            now = self._monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self._step
-        if turn > now:
-            self._sleep(turn - now)
+        with self._queue:
+            # whoever wakes late lets the next one wait from then on, and may have slept into a `hold`
+            while (left := self._left()) > _INSTANT:
+                self._sleep(left)
+            with self._lock:
+                self._next = max(self._next, self._monotonic() + self._step)
         return _nothing
+
+    def _left(self) -> float:
+        with self._lock:
+            return self._next - self._monotonic()
 
     def hold(self, seconds: float) -> None:
         """Let none begin for so long."""
@@ -61,37 +68,54 @@ class Pool(Generic[T]):
 
     def each(self, names: Sequence[str], ask: Callable[[Transport, str], T]) -> Iterator[tuple[str, T | LLMHiveError]]:
         """Ask for each name; yields the answers, or why there is none, as they come."""
-        idle: SimpleQueue[Transport] = SimpleQueue()
+        left: SimpleQueue[str] = SimpleQueue()
+        for name in names:
+            left.put(name)
+        found: SimpleQueue[tuple[str, T | Exception]] = SimpleQueue()
+        unheard = threading.Event()
         made = [self._make() for _ in range(min(self._size, len(names)))]
-        for transport in made:
-            idle.put(transport)
-        threads = ThreadPoolExecutor(max_workers=max(len(made), 1), thread_name_prefix="endpoints")
         try:
-            asked = {threads.submit(self._one, idle, name, ask): name for name in names}
-            for done in as_completed(asked):
-                try:
-                    yield asked[done], done.result()
-                except LLMHiveError as error:
-                    yield asked[done], error
+            for transport in made:
+                # daemons: an answer that does not come must not keep the process
+                work = partial(self._work, transport, left, found, unheard, ask)
+                threading.Thread(target=work, name="endpoints", daemon=True).start()
+            for _ in names:
+                name, answer = found.get()
+                if isinstance(answer, Exception) and not isinstance(answer, LLMHiveError):
+                    raise answer
+                yield name, answer
         finally:
             # who listens no longer does not want the rest
-            threads.shutdown(wait=False, cancel_futures=True)
+            unheard.set()
             for transport in made:
                 transport.close()
 
-    def _one(self, idle: SimpleQueue[Transport], name: str, ask: Callable[[Transport, str], T]) -> T:
+    def _work(
+        self,
+        transport: Transport,
+        left: SimpleQueue[str],
+        found: SimpleQueue[tuple[str, T | Exception]],
+        unheard: threading.Event,
+        ask: Callable[[Transport, str], T],
+    ) -> None:
+        with contextlib.suppress(Empty):
+            while not unheard.is_set():
+                name = left.get_nowait()
+                try:
+                    found.put((name, self._one(transport, name, ask)))
+                except Exception as error:  # noqa: BLE001 (raised again by whoever listens)
+                    found.put((name, error))
+
+    def _one(self, transport: Transport, name: str, ask: Callable[[Transport, str], T]) -> T:
         with self._lock:
             if self._in_a_row >= GIVE_UP_AFTER:
                 raise GivenUp(f"not asked: the {self._in_a_row} requests before it failed.")
-        transport = idle.get()
         try:
             answer = ask(transport, name)
         except UpstreamError:
             with self._lock:
                 self._in_a_row += 1
             raise
-        finally:
-            idle.put(transport)
         with self._lock:
             # once given up it stays so: an answer that was on its way changes nothing
             self._in_a_row = 0 if self._in_a_row < GIVE_UP_AFTER else self._in_a_row

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from llmhive.app.observe import Tell
-from llmhive.app.openrouter import research_catalog, research_rankings
+from llmhive.app.openrouter import research_catalog, research_measures, research_rankings
 from llmhive.app.openrouter.stage import Ask, ResearchPolicy, Skip, Source, Stage
 from llmhive.catalog.run import Kind
 from llmhive.errors import UpstreamError
@@ -20,7 +20,7 @@ from llmhive.store import catalog, runs, steps
 from llmhive.store.database import Database
 from llmhive.store.steps import Step
 
-_STEPS: Mapping[str, Ask] = {**research_catalog.STEPS, **research_rankings.STEPS}
+_STEPS: Mapping[str, Ask] = {**research_catalog.STEPS, **research_rankings.STEPS, **research_measures.STEPS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +125,12 @@ class Research:
             self._tell(event, step=step.name, seconds=seconds, why=step.error)
 
 
-#: The steps of each kind, in this order: what is popular is known before endpoints are asked for, and what is derived
-#: comes last.
+#: The steps of each kind, in this order: who is popular is known before endpoints are asked for, what endpoints tell
+#: before the capabilities, and what is derived comes last.
 ORDER: Mapping[Kind, tuple[str, ...]] = {
-    "regular": ("families", "capabilities", "indices", "rankings", "endpoints", "dimensions"),
+    "regular": ("families", "indices", "rankings", "endpoints", "capabilities", "dimensions"),
     "research": (
-        "families", "capabilities", "indices", "providers", "rankings", "categories", "modalities", "tasks",
-        "benchmarks", "endpoints", "zdr", "dimensions",
+        "families", "indices", "providers", "rankings", "categories", "modalities", "tasks", "benchmarks", "endpoints",
+        "capabilities", "dimensions",
     ),
 }  # fmt: skip

@@ -11,8 +11,8 @@ from llmhive.app.openrouter.stage import Ask, Done, Skip, Stage, Write
 from llmhive.catalog.capability import cells
 from llmhive.catalog.endpoint import keyed
 from llmhive.catalog.identity import identify
-from llmhive.errors import BadAnswer, LLMHiveError
-from llmhive.store import browse, capabilities, catalog, endpoints, families, ranked, steps
+from llmhive.errors import BadAnswer, LLMHiveError, UpstreamError
+from llmhive.store import browse, capabilities, endpoints, families, ranked, steps
 from llmhive.store.endpoints import Applied, Checked
 
 T = TypeVar("T")
@@ -38,13 +38,23 @@ def _capabilities(stage: Stage) -> Write:
     _only_if_changed(stage, "capabilities")
 
     def write(connection: Any) -> Done:
-        found = {model.id: cells(model) for model in browse.active_models(connection)}
+        caching = ranked.implicit_caching(connection)
+        models = browse.active_models(connection)
+        found = {it.id: cells(it, implicit_caching=caching.get(it.id)) for it in models}
         applied = capabilities.apply(connection, found, at=stage.now(), run_id=stage.run_id)
+        # that something is known which was not is no gain and no loss
+        gained_or_lost = [it for it in applied.changes if it.before.state != "unknown"]
         named = [
-            {"model": it.model_id, "capability": it.capability, "before": it.before, "after": it.after}
-            for it in applied.changes
+            {"model": it.model_id, "capability": it.capability, "before": it.before.state, "after": it.after.state}
+            for it in gained_or_lost[:_NAMED]
         ]
-        facts = {"models": applied.models, "cells": applied.cells, "changes": len(named), "changed": named[:_NAMED]}
+        facts = {
+            "models": applied.models,
+            "cells": applied.cells,
+            "changes": len(gained_or_lost),
+            "learned": len(applied.changes) - len(gained_or_lost),
+            "changed": named,
+        }
         return Done(facts, bool(applied.cells))
 
     return write
@@ -73,30 +83,27 @@ def _providers(stage: Stage) -> Write:
     return write
 
 
-def _zdr(stage: Stage) -> Write:
-    """Which endpoints keep no data."""
-    found = decode_endpoints.zdr(stage.source.get("/endpoints/zdr", wanted="the endpoints without retention").body)
+def _zdr(stage: Stage) -> tuple[frozenset[tuple[str, str]] | None, str | None]:
+    """Which endpoints keep no data (zero data retention), by model and tag; or why that is not known."""
+    try:
+        found = decode_endpoints.zdr(stage.source.get("/endpoints/zdr", wanted="the endpoints without retention").body)
+    except UpstreamError as error:
+        return None, str(error)
     if not found.values:
-        raise BadAnswer("OpenRouter lists no endpoint without data retention at all: the last flags stay.")
-
-    def write(connection: Any) -> Done:
-        changed = endpoints.mark_zdr(connection, frozenset(found.values), at=stage.now(), run_id=stage.run_id)
-        return Done({"listed": len(found.values), "changed": changed}, bool(changed))
-
-    return write
+        return None, "OpenRouter lists no endpoint without data retention at all: the last flags stay."
+    return frozenset(found.values), None
 
 
 def _endpoints(stage: Stage) -> Write:
     """What each provider offers and how it does: of all active models, or of those that changed and the popular."""
     wanted = _wanted(stage)
+    zdr, zdr_error = _zdr(stage) if stage.kind == "research" else (None, None)
     whole, done = Applied(), 0
     failures: list[dict[str, str]] = []
     for batch in _batches(stage.source.endpoints(wanted), stage.policy.batch_size):
         checks = [_checked(model_id, answer, stage.now()) for model_id, answer in batch]
         with stage.writing() as connection:
-            applied = endpoints.apply(connection, checks, run_id=stage.run_id, zdr=None)
-            if applied.is_changed:
-                catalog.raise_version(connection)
+            applied = endpoints.apply(connection, checks, run_id=stage.run_id, zdr=zdr)
         whole += applied
         failures += [{"model": it.model_id, "error": it.error or ""} for it in checks if it.offers is None]
         done += len(batch)
@@ -104,14 +111,21 @@ def _endpoints(stage: Stage) -> Write:
 
     def write(connection: Any) -> Done:
         facts = _told(whole, failures)
+        if zdr is not None:
+            # those that were not asked for in this run as well
+            marked = endpoints.mark_zdr(connection, zdr, at=stage.now(), run_id=stage.run_id)
+            facts |= {"zdr_listed": len(zdr), "zdr_changed": marked}
         if stage.kind == "research":
             facts["summed_up"] = endpoints.thin(
                 connection, now=stage.now(), sample_days=stage.policy.sample_days, day_days=stage.policy.day_days
             )
         if wanted and facts["failed"] * 2 > len(wanted):
             error = f"{facts['failed']} of {len(wanted)} models got no answer: {facts['failures'][0]['error']}"
-            return Done(facts, status="failed", error=error)
-        return Done(facts)
+            return Done(facts, whole.is_changed, "failed", error)
+        is_changed = whole.is_changed or bool(facts.get("zdr_changed"))
+        if zdr_error is not None:
+            return Done(facts, is_changed, "failed", f"which keep no data is not known: {zdr_error}")
+        return Done(facts, is_changed)
 
     return write
 
@@ -165,5 +179,4 @@ STEPS: Mapping[str, Ask] = {
     "capabilities": _capabilities,
     "providers": _providers,
     "endpoints": _endpoints,
-    "zdr": _zdr,
 }

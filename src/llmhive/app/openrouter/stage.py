@@ -87,6 +87,10 @@ class Stage:
             yield connection
 
 
+#: Why a step is left out that only a key gives figures for.
+NEEDS_KEY = "it needs OPENROUTER_API_KEY; without one there are no such figures."
+
+
 class Skip(Exception):
     """A step has nothing to do, or cannot; the message says why."""
 

@@ -162,7 +162,8 @@ class Sync:
             error = done.why
         with self._database.write() as connection:
             so_far = runs.glance(connection, run_id)
-            notes = [*so_far.notes, *done.notes]
+            # of a research sync the error says it
+            notes = [*so_far.notes, *(() if kind == "research" else done.notes)]
             now = self._now()
             version = catalog.state(connection).catalog_version
             ended = runs.end(

@@ -31,6 +31,7 @@ from llmhive.version import VERSION
 
 _RETRIED = frozenset({408, 429})  # and every 5xx
 _MOST_SAID = 65_536  # bytes read of an error's body: enough for its message
+_MOST_SHOWN, _MOST_LISTED = 200, 1000  # letters of it
 _PROGRESS_STEP = 65_536  # bytes
 _FIRST_MILLISECONDS = 1e11  # an epoch from here on counts milliseconds (in seconds it would be the year 5138)
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,9})?", re.ASCII)
@@ -199,21 +200,21 @@ class Transport:
         # echoed the key, and a traceback would print them. What they know is in the message.
         raise error
 
-    def said(self, body: bytes) -> str:
-        """OpenRouter's own words in an error body, or ""."""
+    def said(self, body: bytes, most: int = _MOST_SHOWN) -> str:
+        """OpenRouter's own words in an error body, at most so many letters, or ""."""
         document: object = None
         with contextlib.suppress(ValueError, RecursionError):
             document = msgspec.json.decode(body)
         error = document.get("error") if isinstance(document, dict) else None
         message = error.get("message") if isinstance(error, dict) else error
-        return self.clean(message) if isinstance(message, str) else ""
+        return self.clean(message, most) if isinstance(message, str) else ""
 
-    def clean(self, text: str) -> str:
+    def clean(self, text: str, most: int = _MOST_SHOWN) -> str:
         """Foreign text made fit for a log line: one short line without the key, should they echo it."""
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         if self._key:
             text = text.replace(self._key, "[key]")
-        return text[:200]
+        return text[:most]
 
     def too_long(self) -> BadAnswer:
         """The error for more bytes than our limit."""
@@ -372,7 +373,8 @@ class Transport:
                 body += chunk
                 if len(body) > _MOST_SAID:
                     break
-        said, reason = self.said(bytes(body)), f"HTTP {status}"
+        # a bad request may list all that would have been a good one
+        said, reason = self.said(bytes(body), _MOST_LISTED if status == 400 else _MOST_SHOWN), f"HTTP {status}"
         quoted = f' It says: "{said}"' if said else ""
         if 200 <= status < 300:
             error = BadAnswer(f"{self.host} answered {status} instead of 200; try again later.{quoted}")

@@ -142,7 +142,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_token_count")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_token_count_dataset_begins", "token_count", ["dataset", "begins"], unique=False)
     op.create_index(
         "one_open_token_count",
         "token_count",
@@ -174,8 +173,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_capability")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_capability_model_id", "capability", ["model_id"], unique=False)
-    op.create_index(op.f("ix_capability_run_id"), "capability", ["run_id"], unique=False)
     op.create_index(
         "one_open_capability",
         "capability",

@@ -1,0 +1,216 @@
+"""What the research sync brought, for reading: rankings, endpoints, families, capabilities, providers.
+
+`library.Catalog` has all of it; it stands here since it reads other tables than the model list.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from llmhive.catalog.capability import CAPABILITIES
+from llmhive.catalog.dimension import BY_NAME, CATEGORIES, DIMENSIONS, MODALITIES
+from llmhive.catalog.names import Names
+from llmhive.errors import NotFound
+from llmhive.store import benchmarks, browse, capabilities, endpoints, families, rankings
+from llmhive.store.database import Database
+
+_EMPTY = "The catalog is empty. Run `llmhive sync` first."
+_FIRST = "leaderboard"
+#: Dimensions that are ranked by category.
+_BY_CATEGORY = ("category", "modality", "task")
+
+
+class Market:
+    """Reads of a database; a missing one raises `NotFound` or reads as empty."""
+
+    _database: Database
+
+    # --- rankings
+
+    def ranking(self, name: str | None = None, limit: int | None = None) -> dict[str, Any]:
+        """A ranking as it is served: of a dimension (``leaderboard``, ``fastest`` …), a category (``programming``), a
+        modality (``image``) or a task (``code:debugging``); None: the leaderboard.
+
+        ``data`` are ranks from 1: ``rank, model`` (its id; None where the catalog does not know the ``slug``),
+        ``tokens, share`` (of all tokens of the window, a decimal string), ``change`` (ranks gained since the week
+        before), ``growth, trend`` (tokens of the last four weeks), ``score`` (of derived ones, in ``unit``). Beside it
+        ``source, as_of, window, citation, formula, is_derived, is_estimate``. Raises `NotFound`: there is no such
+        ranking, or nobody is ranked by it yet.
+        """
+        if not self._database.require_schema():
+            raise NotFound(_EMPTY)
+        with self._database.read() as connection:
+            known = {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
+            key = _key(name or _FIRST, known)
+            if key is None:
+                raise NotFound(_no_such(name or _FIRST, known))
+            found = rankings.published(connection, *key, limit)
+            if found is None:
+                raise NotFound(_no_data(key, known))
+        return found | {"failure": known[key]["failure"]}
+
+    def ranking_categories(self) -> list[dict[str, Any]]:
+        """What can be ranked by, in order: each dimension, and each of its categories, with what is known of it.
+
+        ``is_ranked`` tells whether there are ranks; ``failure`` why the last try was not published.
+        """
+        known: dict[tuple[str, str | None], dict[str, Any]] = {}
+        if self._database.require_schema():
+            with self._database.read() as connection:
+                known = {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
+        found = []
+        for dimension in DIMENSIONS:
+            documented = {"category": CATEGORIES, "modality": MODALITIES}.get(dimension.name, {})
+            seen = [category for name, category in known if name == dimension.name and category is not None]
+            names = [*documented, *sorted(set(seen) - set(documented))] if dimension.name in _BY_CATEGORY else [None]
+            for category in names:
+                it = known.get((dimension.name, category), {})
+                title = None if category is None else it.get("category_title") or documented.get(category, category)
+                found.append({
+                    "name": category or dimension.name,
+                    "dimension": dimension.name,
+                    "category": category,
+                    "title": title or dimension.title,
+                    "is_ranked": bool(it.get("total")),
+                    "total": it.get("total", 0),
+                    "source": it.get("source") if it.get("total") else None,
+                    "as_of": it.get("as_of"),
+                    "window": it.get("window"),
+                    "is_derived": dimension.is_derived,
+                    "cadence": dimension.cadence,
+                    "formula": dimension.formula,
+                    "failure": it.get("failure"),
+                })  # fmt: skip
+        return found
+
+    def ranks_of(self, name: str) -> list[dict[str, Any]]:
+        """Where a model stands in all rankings; raises `NotFound` for an unknown model."""
+        with self._named(name) as (connection, model_id):
+            return rankings.ranks_of(connection, model_id)
+
+    # --- endpoints and providers
+
+    def endpoints(self, name: str, *, as_of: datetime | None = None) -> dict[str, Any]:
+        """The endpoints of a model, the cheapest prompt first, those that are gone last: ``data``, and when and with
+        what success they were asked for (``checked_at, succeeded_at, error``; None: never yet).
+
+        With `as_of` what they offered at an instant, without their health. Raises `NotFound` for an unknown model.
+        """
+        with self._named(name) as (connection, model_id):
+            found = (
+                endpoints.of(connection, model_id) if as_of is None else endpoints.as_of(connection, model_id, as_of)
+            )
+            check = endpoints.check_of(connection, model_id)
+        return {"id": model_id, "data": found, "total": len(found), **check}
+
+    def providers(self) -> list[dict[str, Any]]:
+        """Who serves models, by name: what OpenRouter tells of each, and of how many models it has active endpoints."""
+        if not self._database.require_schema():
+            return []
+        with self._database.read() as connection:
+            return endpoints.providers(connection)
+
+    # --- capabilities, families, benchmarks
+
+    def capabilities(self, names: Sequence[str] = ()) -> dict[str, Any]:
+        """The capability matrix of all active models, or of some: ``data`` with ``cells`` by capability (``state`` yes,
+        no or unknown; ``provenance``; ``since``), ``capabilities`` with their titles, and ``changes``: what changed
+        last time. Raises `NotFound` for an unknown model.
+        """
+        titles = [{"name": it.name, "title": it.title} for it in CAPABILITIES]
+        if not self._database.require_schema():
+            return {"data": [], "total": 0, "capabilities": titles, "changes": []}
+        with self._database.read() as connection:
+            known = Names(browse.names(connection))
+            wanted = None
+            if names:
+                wanted = [_meant(known, name) for name in names]
+            found = capabilities.matrix(connection, model_ids=wanted)
+            if wanted is None:
+                active = {row["id"] for row in browse.rows(connection, active=True)}
+                found = [it for it in found if it["id"] in active]
+            changes = capabilities.last_changes(connection)
+        return {"data": found, "total": len(found), "capabilities": titles, "changes": changes}
+
+    def capability_changes(self, since: datetime, until: datetime | None = None) -> list[dict[str, Any]]:
+        """What models gained and lost, cell by cell, the oldest first."""
+        if not self._database.require_schema():
+            return []
+        with self._database.read() as connection:
+            return capabilities.changes(connection, since, until)
+
+    def families(self) -> list[dict[str, Any]]:
+        """What the ids of all models say, by id: ``family`` (author/line), ``generation, size, edition, release``."""
+        if not self._database.require_schema():
+            return []
+        with self._database.read() as connection:
+            return families.all_of(connection)
+
+    def benchmarks(self, name: str) -> list[dict[str, Any]]:
+        """What others measured of a model; raises `NotFound` for an unknown model."""
+        with self._named(name) as (connection, model_id):
+            slugs = browse.slugs_of(connection, model_id)
+            return benchmarks.of(connection, slugs)
+
+    def _named(self, name: str) -> _Named:
+        if not self._database.require_schema():
+            raise NotFound(_EMPTY)
+        return _Named(self._database, name)
+
+
+class _Named:
+    """A connection, and the id of the model that a name means."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._reading, self._name = database.read(), name
+
+    def __enter__(self) -> tuple[Any, str]:
+        connection = self._reading.__enter__()
+        try:
+            return connection, _meant(Names(browse.names(connection)), self._name)
+        except BaseException as error:
+            self._reading.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __exit__(self, *exit_: Any) -> None:
+        self._reading.__exit__(*exit_)
+
+
+def _meant(names: Names, name: str) -> str:
+    meant = names.meant(name)
+    if meant is None:
+        raise NotFound(names.why_missing(name))
+    return meant
+
+
+def _key(name: str, known: Sequence[Any] | dict[tuple[str, str | None], Any]) -> tuple[str, str | None] | None:
+    """The dimension and category that a name means; None where there is none."""
+    if name in BY_NAME and name not in _BY_CATEGORY:
+        return name, None
+    if name in CATEGORIES:
+        return "category", name
+    if name in MODALITIES:
+        return "modality", name
+    return next(((dimension, category) for dimension, category in known if category == name), None)
+
+
+def _no_such(name: str, known: dict[tuple[str, str | None], Any]) -> str:
+    names = [it.name for it in DIMENSIONS if it.name not in _BY_CATEGORY]
+    names += [*CATEGORIES, *MODALITIES, *(category for _, category in known if category is not None)]
+    near = difflib.get_close_matches(name, list(dict.fromkeys(names)), n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"There is no ranking {name!r}.{hint} `llmhive rankings --list` shows all there are."
+
+
+def _no_data(key: tuple[str, str | None], known: dict[tuple[str, str | None], Any]) -> str:
+    dimension, category = key
+    what = category or dimension
+    failure = known.get(key, {}).get("failure")
+    if failure is not None:
+        return f"There is no good ranking by {what} yet; the last one was not published: {failure['error']}."
+    needs_key = dimension in {"modality", "tool_calling", "task", "market_share", "most_used", "trending"}
+    how = "with a key in OPENROUTER_API_KEY " if needs_key else ""
+    return f"Nobody is ranked by {what} yet: there are no figures. `llmhive sync --research` {how}asks for them."
