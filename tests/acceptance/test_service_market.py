@@ -339,6 +339,20 @@ def test_endpoints_of_the_past(here: Here) -> None:
     assert problem(here.served.get(path, as_of="yesterday"), 422)["parameter"] == "as_of"
 
 
+def test_the_past_of_endpoints(here: Here) -> None:
+    path = "/api/models/cobalt/coder-9b/endpoints"
+    current, found = here.get(path)["data"], here.get(f"{path}/history")
+    open_ = [it for it in found["versions"] if it["to"] is None]
+    assert sorted(map(shown, open_)) == sorted(map(shown, current))
+    assert all(it["is_listed"] for it in open_)
+    looks = {(it["key"], it["at"]): it for it in found["health"] if it["span"] == "sample"}
+    for it in current:
+        look = looks[it["key"], it["health_at"]]
+        assert (look["samples"], look["status"], look["uptime"]) == (1, it["status"], it["uptime_last_30m"])
+    assert here.get(f"{path}/history", since="2999-01-01")["health"] == []
+    assert problem(here.served.get("/api/models/acme/nothing/endpoints/history"), 404)
+
+
 def test_where_a_model_stands_is_what_the_rankings_say(here: Here) -> None:
     names = [it["name"] for it in here.get("/api/rankings/categories")["data"]]
     rankings = [here.get("/api/rankings", category=name) for name in names]

@@ -27,6 +27,7 @@ from llmhive.catalog.gate import Limits
 from llmhive.store.database import connect
 from tests.upstream import Upstream, World
 
+MODELS = 421
 AT_ONCE = 8
 #: seconds that each answer takes
 LATENCY = 0.05
@@ -55,7 +56,7 @@ class Server:
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """All captured models with their endpoints."""
+    """Captured models with their endpoints."""
     command = [sys.executable, "-m", "tests.benchmarks.research", str(LATENCY)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -106,7 +107,9 @@ def most_in_a_second(arrivals: list[float]) -> int:
 
 
 def _main(latency: float) -> None:
-    with Upstream(World.real()) as upstream:
+    world = World.real()
+    del world.models[MODELS:]
+    with Upstream(world) as upstream:
         upstream.delay(latency)
         print(upstream.base_url, flush=True)
         seen = 0

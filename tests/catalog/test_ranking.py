@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from llmhive.catalog import counting, derived
 from llmhive.catalog.derived import Listed, Serving
-from llmhive.catalog.ranking import Count, Join, Rank, Ranking, Task, by_order, by_task, faults
+from llmhive.catalog.ranking import Count, Join, Rank, Ranking, Task, by_order, by_task, faults, movers
 from tests.catalog.strategies import laws
 
 LAST = date(2026, 8, 16)  # a Sunday
@@ -574,3 +574,22 @@ def test_without_a_model_no_other_s_score_changes(figures: list[tuple[int, int, 
         assert whole == found(make(list(reversed(models))))
         if models:
             assert found(make(models[1:])) == [it for it in whole if it[0] != models[0].id]
+
+
+# --- movers
+
+
+def moved(*previous: int | None) -> list[int]:
+    ranks = tuple(
+        Rank(rank, f"a/{rank}", None, tokens=1, previous_rank=it) for rank, it in enumerate(previous, start=1)
+    )
+    found = movers(Ranking("leaderboard", None, "data-api", None, None, None, ranks))
+    return [it.rank for it in found]
+
+
+def test_movers_are_who_came_in_or_moved_by_three_ranks_the_farthest_first() -> None:
+    assert moved(1, 5, 2, 4, None, 3) == [2, 6, 5]
+
+
+def test_nobody_moved_where_the_week_before_is_not_known() -> None:
+    assert moved(None, None, None) == []

@@ -194,8 +194,8 @@ def _written(parameter: dict[str, Any]) -> str:
 def dimensions() -> str:
     """What models are ranked by, from the table that feeds the code."""
     rows = (
-        (f"`{it.name}`", it.title, it.source, it.window, it.cadence, it.formula + (f" In {it.unit}." if it.unit else ""),
-         "derived" if it.is_derived else "")
+        (f"`{it.name}`", it.title, it.source, it.window, it.cadence,
+         it.formula + (f" In {it.unit}." if it.unit else ""), "derived" if it.is_derived else "")
         for it in DIMENSIONS
     )  # fmt: skip
     return _table(("dimension", "title", "source", "window", "cadence", "formula", ""), rows)

@@ -106,6 +106,27 @@ class Market:
             check = endpoints.check_of(connection, model_id)
         return {"id": model_id, "data": found, "total": len(found), **check}
 
+    def endpoint_history(self, name: str, since: datetime) -> dict[str, Any]:
+        """What the endpoints of a model offered over time (``versions``: each with ``from`` and ``to``), and how they
+        did since an instant (``health``: a ``span`` of sample, day or week, ``samples`` it sums up, ``status`` the
+        worst, ``uptime`` in percent, ``latency_p50`` in milliseconds, ``throughput_p50`` in tokens a second).
+
+        Raises `NotFound` for an unknown model.
+        """
+        with self._named(name) as (connection, model_id):
+            versions = endpoints.history_of(connection, model_id)
+            health = endpoints.health_of(connection, model_id, since)
+        return {"id": model_id, "versions": versions, "health": health}
+
+    def rank_history(self, name: str, ranking: str | None = None) -> list[dict[str, Any]]:
+        """Where a model stood in a ranking (None: the leaderboard) each time one was published, the oldest first."""
+        with self._named(name) as (connection, model_id):
+            known = {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
+            key = _key(ranking or _FIRST, known)
+            if key is None:
+                raise NotFound(_no_such(ranking or _FIRST, known))
+            return rankings.history_of(connection, *key, model_id)
+
     def providers(self) -> list[dict[str, Any]]:
         """Who serves models, by name: what OpenRouter tells of each, and of how many models it has active endpoints."""
         if not self._database.require_schema():
@@ -211,6 +232,5 @@ def _no_data(key: tuple[str, str | None], known: dict[tuple[str, str | None], An
     failure = known.get(key, {}).get("failure")
     if failure is not None:
         return f"There is no good ranking by {what} yet; the last one was not published: {failure['error']}."
-    needs_key = dimension in {"modality", "tool_calling", "task", "market_share", "most_used", "trending"}
-    how = "with a key in OPENROUTER_API_KEY " if needs_key else ""
+    how = "with a key in OPENROUTER_API_KEY " if BY_NAME[dimension].needs_key else ""
     return f"Nobody is ranked by {what} yet: there are no figures. `llmhive sync --research` {how}asks for them."

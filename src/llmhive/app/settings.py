@@ -172,8 +172,8 @@ class Settings:
     popular_models: int = _setting(
         "SYNC_POPULAR_MODELS",
         "20",
-        "a regular sync asks for the endpoints of so many of the most used models, and of all that changed; "
-        "the research sync for all",
+        "a regular sync asks for the endpoints of what changed, then of so many of the most used models, then of those "
+        "never asked for; the research sync for all",
         _whole(0, 1000),
     )
     sync_rankings: bool = _setting(

@@ -176,7 +176,7 @@ CAPABILITIES = (
     Capability("reasoning_effort", "Can be told how much to reason", (_supports("reasoning_effort"), _has_efforts)),
     Capability("web_search", "Searches the web natively",
                (_supports("web_search_options"), _charges("web_search"))),
-    Capability("prompt_caching", "Caches prompts at a price of their own", (_charges("input_cache_read"),)),
+    Capability("prompt_caching", "Caches prompts", (_charges("input_cache_read"),)),
     Capability("logprobs", "Tells the probabilities of tokens", (_supports("logprobs"),)),
     Capability("logit_bias", "Can be told to prefer tokens", (_supports("logit_bias"),)),
     Capability("prediction", "Takes a predicted answer", (_supports("prediction"),)),

@@ -37,15 +37,16 @@ class Dimension:
     unit: str | None  #: of its score; None: it has none
     order: Order
     is_of_authors: bool = False  #: it ranks authors, not models
+    needs_key: bool = False  #: without a key there is nothing to rank by
 
 
 _RANKINGS = "OpenRouter Data API, rankings-daily"
-_ENDPOINTS = "OpenRouter's endpoints as the research sync saw them"
+_ENDPOINTS = "OpenRouter's endpoints as they were last seen"
 _CATALOG = "the catalog"
 _WEEK = "the last 7 complete days (UTC)"
 _ISO_WEEK = "the last complete ISO week"
 _NOW = "none: as things stand"
-_EACH_SYNC = "with each research sync"
+_EACH_SYNC = "with each sync"
 _BLENDED = f"{PROMPTS_PER_COMPLETION} prompt tokens to 1 completion token, USD per million"
 _BEYOND_50 = "A model below a day's top 50 counts nothing that day: how much it had is unknown."
 
@@ -73,6 +74,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         unit=None,
         order="tokens",
         is_of_authors=True,
+        needs_key=True,
     ),
     Dimension(
         "most_used",
@@ -84,6 +86,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         is_derived=False,
         unit=None,
         order="tokens",
+        needs_key=True,
     ),
     Dimension(
         "trending",
@@ -97,6 +100,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         is_derived=True,
         unit="growth, 0.1: ten percent more",
         order="score",
+        needs_key=True,
     ),
     Dimension(
         "category",
@@ -121,6 +125,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         is_derived=False,
         unit=None,
         order="tokens",
+        needs_key=True,
     ),
     Dimension(
         "tool_calling",
@@ -133,6 +138,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         is_derived=False,
         unit=None,
         order="tokens",
+        needs_key=True,
     ),
     Dimension(
         "task",
@@ -145,6 +151,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         is_derived=False,
         unit="share of the task's requests, 0 to 1",
         order="score",
+        needs_key=True,
     ),
     Dimension(
         "best_value",

@@ -24,6 +24,8 @@ Source = Literal["data-api", "models-order", "derived"]
 
 #: The slug under which OpenRouter adds up all below the first 50.
 OTHER = "other"
+#: A rank that changed by so many has moved.
+MOVED = 3
 #: Shares that were served as binary fractions may add up to this much more than 1.
 _SLACK = Decimal("0.000001")
 #: So many of what is wrong are told by name.
@@ -139,6 +141,18 @@ def base_of(slug: str) -> str:
 def author_of(slug: str) -> str:
     """Who made a model; a slug that does not say it stands for itself."""
     return identify(slug).author or base_of(slug)
+
+
+def movers(ranking: Ranking) -> list[Rank]:
+    """Who rose or fell by at least `MOVED` ranks, or came in, since the week before, the farthest first; nobody where
+    that week is not known.
+    """
+    if all(it.previous_rank is None for it in ranking.ranks):
+        return []
+    out = len(ranking.ranks) + 1
+    far = {it.rank: abs((it.previous_rank or out) - it.rank) for it in ranking.ranks}
+    moved = [it for it in ranking.ranks if it.previous_rank is None or far[it.rank] >= MOVED]
+    return sorted(moved, key=lambda it: (-far[it.rank], it.rank))
 
 
 def citation(as_of: str | None) -> str:

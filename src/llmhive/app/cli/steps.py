@@ -45,25 +45,23 @@ def _no_details(_facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _movers(facts: Mapping[str, Any]) -> Iterator[str]:
-    for it in facts.get("movers", ()):
+    for it in facts.get("moved_named", ()):
         before, after = it["previous_rank"], it["rank"]
         if before is None:
             yield f"in    {it['slug']}: rank {after}, not ranked a week before"
-        elif after is None:
-            yield f"out   {it['slug']}: was rank {before}"
         else:
             yield f"{'up' if after < before else 'down':<5} {it['slug']}: rank {before} → {after}"
 
 
 def _cells(facts: Mapping[str, Any]) -> Iterator[str]:
-    for it in facts.get("changed", ()):
+    for it in facts.get("changes_named", ()):
         yield f"{it['model']}: {it['capability']} {it['before']} → {it['after']}"
 
 
 def _endpoints(facts: Mapping[str, Any]) -> Iterator[str]:
-    for it in facts.get("bad", ()):
+    for it in facts.get("gone_bad_named", ()):
         yield f"gone bad: {it['model']} at {it['tag']}: {it['why']}"
-    for it in facts.get("failures", ()):
+    for it in facts.get("failed_named", ()):
         yield f"no answer: {it['model']}: {it['error']}"
 
 

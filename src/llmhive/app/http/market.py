@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -213,6 +214,22 @@ def _add_of_a_model(app: FastAPI, service: Service) -> None:
             raise UsageError(f"{instant(at)} is in the future: nothing is known of it yet.")
         found = await service.threads.run(service.catalog.endpoints, id[:_LONGEST], as_of=at)
         return service.answer(request, found if at is None else found | {"as_of": instant(at)})
+
+    @app.get("/api/models/{id:path}/endpoints/history", **reads,
+             responses={200: {"model": shapes.EndpointHistory}, **schema.problems(401, 404, 422, 503)})  # fmt: skip
+    async def endpoint_history(
+        request: Request,
+        id: ModelId,
+        since: Annotated[
+            str | None,
+            Query(description="health from this day or instant on; without it: 30 days", examples=["2026-11-01"]),
+        ] = None,
+    ) -> Response:
+        """What the endpoints of a model offered over time, and how they did: every look of the last days, then by day,
+        then by week.
+        """
+        at = service.now() - timedelta(days=30) if since is None else instant_of("since", since)
+        return service.answer(request, await service.threads.run(service.catalog.endpoint_history, id[:_LONGEST], at))
 
     @app.get("/api/models/{id:path}/rankings", **reads,
              responses={200: {"model": shapes.Standings}, **schema.problems(401, 404, 503)})  # fmt: skip

@@ -204,6 +204,52 @@ class EndpointList(Catalogued):
     error: str | None = Field(description="why it was not answered; the last known ones are shown")
 
 
+class Offered(Base):
+    """What an endpoint offered from one instant to another."""
+
+    provider: str
+    tag: str
+    key: str
+    context_length: int | None
+    max_completion_tokens: int | None
+    max_prompt_tokens: int | None
+    quantization: str | None
+    pricing: dict[str, Any]
+    pricing_per_million: dict[str, Amount]
+    discount: Amount
+    supported_parameters: list[str]
+    supports_implicit_caching: bool | None
+    supports_voice_cloning: bool | None
+    is_zdr: bool | None
+    is_listed: bool = Field(description="false: it was not offered then; this is what it offered last")
+    from_: Instant = Field(alias="from")
+    to: Instant | None = Field(description="null: it stands")
+
+
+class Health(Base):
+    """How an endpoint did: at one look, or over a day or a week."""
+
+    provider: str
+    tag: str
+    key: str
+    span: Literal["sample", "day", "week"]
+    at: Instant = Field(description="when the look was, or the span begins")
+    samples: int = Field(description="how many looks it sums up")
+    status: int | None = Field(description="the worst")
+    uptime: float | None = Field(description="percent, the mean")
+    uptime_low: float | None = Field(description="the lowest")
+    latency_p50: float | None = Field(description="milliseconds, the mean")
+    throughput_p50: float | None = Field(description="tokens a second, the mean")
+
+
+class EndpointHistory(Catalogued):
+    """The past of a model's endpoints."""
+
+    id: str
+    versions: list[Offered]
+    health: list[Health]
+
+
 class Benchmark(Base):
     """What somebody measured of a model."""
 

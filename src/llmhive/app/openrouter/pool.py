@@ -53,6 +53,13 @@ def _nothing() -> None:
     """There is nothing to give back."""
 
 
+def _next(found: SimpleQueue[T]) -> T:
+    """The next item. Looks up now and then: a signal that comes just before a wait would be seen only after it."""
+    while True:
+        with contextlib.suppress(Empty):
+            return found.get(timeout=0.5)
+
+
 class GivenUp(UpstreamError):
     """Not asked, since too many before it failed in a row."""
 
@@ -80,7 +87,7 @@ class Pool(Generic[T]):
                 work = partial(self._work, transport, left, found, unheard, ask)
                 threading.Thread(target=work, name="endpoints", daemon=True).start()
             for _ in names:
-                name, answer = found.get()
+                name, answer = _next(found)
                 if isinstance(answer, Exception) and not isinstance(answer, LLMHiveError):
                     raise answer
                 yield name, answer

@@ -35,7 +35,7 @@ class Outcome:
         return tuple(step for step in self.steps if step.status == "failed")
 
     @property
-    def is_changed(self) -> bool:
+    def has_worked(self) -> bool:
         """Whether any of them did its work."""
         return any(step.status == "completed" for step in self.steps)
 

@@ -53,7 +53,7 @@ def _capabilities(stage: Stage) -> Write:
             "cells": applied.cells,
             "changes": len(gained_or_lost),
             "learned": len(applied.changes) - len(gained_or_lost),
-            "changed": named,
+            "changes_named": named,
         }
         return Done(facts, bool(applied.cells))
 
@@ -120,9 +120,10 @@ def _endpoints(stage: Stage) -> Write:
                 connection, now=stage.now(), sample_days=stage.policy.sample_days, day_days=stage.policy.day_days
             )
         if wanted and facts["failed"] * 2 > len(wanted):
-            error = f"{facts['failed']} of {len(wanted)} models got no answer: {facts['failures'][0]['error']}"
+            error = f"{facts['failed']} of {len(wanted)} models got no answer: {failures[0]['error']}"
             return Done(facts, whole.is_changed, "failed", error)
-        is_changed = whole.is_changed or bool(facts.get("zdr_changed"))
+        # what an earlier run of the day had written when it died is news as well
+        is_changed = whole.is_changed or bool(facts.get("zdr_changed")) or stage.since is not None
         if zdr_error is not None:
             return Done(facts, is_changed, "failed", f"which keep no data is not known: {zdr_error}")
         return Done(facts, is_changed)
@@ -139,7 +140,7 @@ def _wanted(stage: Stage) -> list[str]:
             return sorted(active - done)
         popular = ranked.popular(connection, stage.policy.popular)
         known = endpoints.checked_since(connection, _EVER)
-    first = dict.fromkeys((*popular, *sorted(stage.changed), *sorted(active - known)))
+    first = dict.fromkeys((*sorted(stage.changed & active & known), *popular, *sorted(active - known)))
     # the research sync asks for all: a regular one stays quick
     return [model_id for model_id in first if model_id in active][: stage.policy.batch_size]
 
@@ -160,7 +161,7 @@ def _told(whole: Applied, failures: list[dict[str, str]]) -> dict[str, Any]:
     names = ("models", "failed", "endpoints", "added", "changed", "returned", "gone")
     facts: dict[str, Any] = {name: getattr(whole, name) for name in names}
     bad = [{"model": model_id, "tag": tag, "why": why} for model_id, tag, why in whole.gone_bad]
-    return facts | {"failures": failures[:_NAMED], "gone_bad": len(bad), "bad": bad[:_NAMED]}
+    return facts | {"failed_named": failures[:_NAMED], "gone_bad": len(bad), "gone_bad_named": bad[:_NAMED]}
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:

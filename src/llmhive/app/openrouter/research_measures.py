@@ -35,7 +35,10 @@ def _indices(stage: Stage) -> Write:
                 connection, source, mine, at=stage.now(), is_whole=True, spared=told.spared(source)
             )  # fmt: skip
             new, changed, gone = new + kept.new, changed + kept.changed, gone + kept.gone
-        facts = {"measures": len(measures), "new": new, "changed": changed, "gone": gone}
+        unreadable = len(told.unreadable)
+        facts = {
+            "measures": len(measures), "new": new, "changed": changed, "gone": gone, "unreadable": unreadable
+        }  # fmt: skip
         return Done(facts, bool(new or changed or gone))
 
     return write
@@ -64,7 +67,11 @@ def _benchmarks(stage: Stage) -> Write:
             measures += len(mine)
             if found.is_cut:
                 cut.append(source)
-        facts = {"measures": measures, "new": new, "changed": changed, "gone": gone, "cut_short": cut}
+        unreadable = sum(len(it.unreadable) for it in told.values())
+        facts = {
+            "measures": measures, "new": new, "changed": changed, "gone": gone, "unreadable": unreadable,
+            "cut_short": len(cut), "cut_short_named": cut,
+        }  # fmt: skip
         if empty:
             return Done(facts, bool(new or changed or gone), "failed", f"no figures of {', '.join(empty)}: they stay.")
         return Done(facts, bool(new or changed or gone))
@@ -117,7 +124,7 @@ def _dimensions(stage: Stage) -> Write:
             else:
                 # what it is made from is not known yet
                 without.append(ranking.dimension)
-        return publisher.done(without_data=len(without), without=without)
+        return publisher.done(without_data=len(without), without_data_named=without)
 
     return write
 

@@ -17,12 +17,12 @@ from llmhive.app.openrouter.publisher import Publisher, failed, with_errors
 from llmhive.app.openrouter.stage import NEEDS_KEY, Ask, Done, Skip, Stage, Write
 from llmhive.catalog import counting, derived
 from llmhive.catalog.dimension import CATEGORIES, MODALITIES
-from llmhive.catalog.ranking import Count, Join, Ranking, by_order, by_task
+from llmhive.catalog.ranking import Count, Join, Rank, Ranking, by_order, by_task, movers
 from llmhive.errors import BadAnswer, Refused, UpstreamError
 from llmhive.store import ranked, rankings
 
-#: A rank that changed by so many is a mover; so many are told.
-_MOVED, _TOLD = 3, 10
+#: Movers that are told by name.
+_TOLD = 10
 
 
 # --- overall
@@ -55,23 +55,15 @@ def _rankings(stage: Stage) -> Write:
             publisher.failed.append(f"OpenRouter told no token counts from {asked.first} to {asked.last}")
         facts: dict[str, Any] = {}
         if made:
-            movers = _movers(made[0])
-            facts = {"as_of": made[0].as_of, "moved": len(movers), "movers": movers[:_TOLD]}
+            moved = movers(made[0])
+            facts = {"as_of": made[0].as_of, "moved": len(moved), "moved_named": [_told(it) for it in moved[:_TOLD]]}
         return publisher.done(**facts)
 
     return write
 
 
-def _movers(ranking: Ranking) -> list[dict[str, Any]]:
-    """Who rose, fell or came in since the week before, the widest way first; none where that week is not known."""
-    if all(it.previous_rank is None for it in ranking.ranks):
-        return []
-    moved = [
-        it for it in ranking.ranks if it.previous_rank is None or abs(it.previous_rank - it.rank) >= _MOVED
-    ]  # fmt: skip
-    last = len(ranking.ranks) + 1
-    moved.sort(key=lambda it: (-abs((it.previous_rank or last) - it.rank), it.rank))
-    return [{"slug": it.slug, "model": it.model_id, "rank": it.rank, "previous_rank": it.previous_rank} for it in moved]
+def _told(it: Rank) -> dict[str, Any]:
+    return {"slug": it.slug, "model": it.model_id, "rank": it.rank, "previous_rank": it.previous_rank}
 
 
 # --- without a key
@@ -109,7 +101,7 @@ def _order(
                 publisher.publish(by_order(dimension, category, ids, publisher.join, as_of=as_of))
         empty = [category for category, ids in found.items() if not ids]
         note = "without a key: the order of OpenRouter's model list, no token counts"
-        done = publisher.done(note=note, empty=len(empty), without=empty)
+        done = publisher.done(note=note, empty=len(empty), empty_named=empty)
         return with_errors(done, errors, len(queries)) if refused is None else failed(done, refused)
 
     return write
@@ -168,7 +160,10 @@ def _publish_each(stage: Stage, answers: Answers, dimension: str, make: _MakeOne
         if answers.vanished:
             served = set(ranked.categories(connection, dimension))
             rankings.retire(connection, dimension, served - set(answers.vanished))
-        facts = {"empty": len(empty), "without": empty, "vanished": len(answers.vanished), "gone": answers.vanished}
+        facts = {
+            "empty": len(empty), "empty_named": empty, "vanished": len(answers.vanished),
+            "vanished_named": answers.vanished,
+        }  # fmt: skip
         return with_errors(publisher.done(**facts), answers.errors, len(answers.found) + len(answers.errors))
 
     return write

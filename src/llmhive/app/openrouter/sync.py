@@ -151,14 +151,14 @@ class Sync:
         status: Status,
         changed: frozenset[str],
         force: bool,
-    ) -> Run | None:
+    ) -> Run:
         """The steps after the model list, and the end of the run. What failed is said; of a research sync it is the
         failure, of a regular one, whose work is the model list, a note.
         """
         done = research.run(source, run_id, kind, changed=changed, repeat=force)
         error = None
         if kind == "research":
-            status = "failed" if done.failed else "completed" if done.is_changed else status
+            status = "failed" if done.failed else "completed" if done.has_worked else status
             error = done.why
         with self._database.write() as connection:
             so_far = runs.glance(connection, run_id)
@@ -172,7 +172,7 @@ class Sync:
             if ended is None:
                 raise runs.lost(run_id)
             alerts.write_of_run(connection, ended, now=now, channels=self._runner.alerting.channels)
-        return None
+            return runs.get(connection, run_id)
 
     def _body(self, asked: _Asked) -> bytes:
         """The answer's bytes; those stored already where OpenRouter only said that they are still true."""
