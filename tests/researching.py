@@ -158,6 +158,10 @@ def by_step(run: Run) -> Mapping[str, Mapping[str, Any]]:
     return {step["step"]: step for step in run.steps}
 
 
+#: What follows from other steps is done again whenever one of them was.
+FOLLOW = {"capabilities": "completed", "dimensions": "completed"}
+
+
 def outcomes(run: Run) -> dict[str, str]:
-    """How each step ended, in their order."""
-    return {name: step["status"] for name, step in by_step(run).items()}
+    """How each step ended that the run did, in their order."""
+    return {name: step["status"] for name, step in by_step(run).items() if step["status"] != "reused"}

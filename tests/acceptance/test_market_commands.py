@@ -64,7 +64,7 @@ def cells(text: str, first: str) -> list[str]:
 def test_rankings_with_a_key(keyed: Command, upstream: Upstream) -> None:
     found = keyed("rankings")
     assert found.keys() >= RANKING_FIELDS
-    assert all(it.keys() == RANK_FIELDS for it in found["data"])
+    assert all(it.keys() >= RANK_FIELDS for it in found["data"])
     assert [it["rank"] for it in found["data"]] == list(range(1, found["total"] + 1))
     assert (found["source"], found["is_derived"], found["failure"]) == ("data-api", False, None)
     first = found["data"][0]
@@ -85,6 +85,10 @@ def test_rankings_with_a_key(keyed: Command, upstream: Upstream) -> None:
     assert "From OpenRouter's Data API" in text
     assert f"{found['window']['from']} to {found['window']['to']}" in text
     assert "3 of" in said(keyed, "rankings", "-n", "3")
+    assert "growth in tokens are against the week before; blank: that week is not fully known" in text
+    assert "against the four weeks that ended a week earlier" in said(keyed, "rankings", "most_used")
+    assert "median growth" in said(keyed, "rankings", "trending").splitlines()[1]
+    assert "uptime 1d %" in said(keyed, "rankings", "most_reliable").splitlines()[1]
     # a share of an estimate says so
     assert "an estimate" in said(keyed, "rankings", "programming")
     assert "an estimate" not in text
@@ -149,6 +153,34 @@ def test_a_name_that_is_none(keyed: Command) -> None:
     assert keyed.run("rankings", "-n", "0").code == 2
 
 
+def test_status_and_doctor_after_research_alone(keyed: Command, upstream: Upstream) -> None:
+    """It brought the list too, and says so; what failed is told in a line, whole by `show`."""
+    text = said(keyed, "status")
+    assert "(by research run 1)" in text
+    assert "Last sync" not in text
+    assert "by RESEARCH_SCHEDULE" in text
+    assert "as of" in text
+    assert keyed("status")["last_sync_time"] is None
+    (finding,) = [it for it in keyed("doctor", "--offline")["checks"] if it["name"] == "research"]
+    assert (finding["ok"], finding["advice"]) == (True, None)
+    upstream.fail("/classifications/task", b"no JSON")
+    upstream.fail("/providers", b"no JSON")
+    failed = keyed.run("sync", "--research", "--force", "--json")
+    assert failed.code == 1
+    error = failed.json["error"]
+    assert len(error) > 120
+    for words in (["status"], ["runs"]):
+        text = said(keyed, *words)
+        assert "… llmhive show 2" in text
+        assert error[:60] in text
+        assert error not in text
+    (finding,) = [it for it in keyed("doctor", "--offline", code=1)["checks"] if it["name"] == "research"]
+    assert not finding["ok"]
+    assert "llmhive show 2" in finding["found"]
+    assert "llmhive sync --research" in finding["advice"]
+    assert keyed("status")["last_research_error"] == error
+
+
 def test_a_ranking_that_was_not_believed(keyed: Command, upstream: Upstream) -> None:
     before = keyed("rankings")
     with upstream.change() as world:
@@ -188,6 +220,12 @@ def test_families(keyed: Command) -> None:
         assert {it["model_id"] for it in keyed("families", name)["data"]} == {
             "acme/atlas-2", "acme/atlas-2:free", "acme/atlas-2:batch", "acme/atlas-1", "~acme/atlas-latest",
         }  # fmt: skip
+    of_author = {it["family"] for it in keyed("families", "cobalt")["data"]}
+    assert len(of_author) > 1
+    assert {it.partition("/")[0] for it in of_author} == {"cobalt"}
+    # as `llmhive model` takes it
+    for name in ("coder-9b", "Cobalt/Coder-9B"):
+        assert "cobalt/coder-9b" in {it["model_id"] for it in keyed("families", name)["data"]}
     members = said(keyed, "families", "atlas")
     assert cells(members, "acme/atlas-2") == ["acme/atlas-2", "2", "2.00", "12.00"]
     assert cells(members, "acme/atlas-2:free")[-2:] == ["free", "free"]
@@ -226,6 +264,11 @@ def test_capabilities(keyed: Command, upstream: Upstream) -> None:
         assert cells(text, name)[1:] == [marks[by_id[model][name]["state"]] for model in asked]
     old = keyed.run("capabilities", "cobalt/pixel", PYTHONUTF8="0", PYTHONIOENCODING="ascii").stdout
     assert (cells(old, "vision")[1], cells(old, "image_output")[1], cells(old, "tools")[1]) == ("no", "yes", "?")
+    assert "llmhive models --capability NAME" in counts
+    seeing = {model for model, cell in by_id.items() if cell["vision"]["state"] == cell["tools"]["state"] == "yes"}
+    assert seeing
+    chosen = keyed("models", "--capability", "vision", "--capability", "tools")["data"]
+    assert {it["id"] for it in chosen} == seeing
     why = said(keyed, "capabilities", "acme/atlas-2", "--explain")
     for name in names:
         cell = by_id["acme/atlas-2"][name]
@@ -242,6 +285,8 @@ def test_capabilities(keyed: Command, upstream: Upstream) -> None:
     assert (changed["model"], changed["capability"]) == ("cobalt/coder-9b", "structured_outputs")
     assert "cobalt/coder-9b: structured_outputs yes → no" in said(keyed, "capabilities")
     assert "yes → no" in said(keyed, "capabilities", "--changes")
+    assert keyed("capabilities", "--changes")["learned"] == 0
+    assert keyed.run("capabilities", "--learned").code == 2
     assert keyed("capabilities", "acme/atlas-2", "--changes")["data"] == []
     assert keyed("capabilities", "cobalt/coder-9b", "--changes")["data"] == [changed]
 
@@ -270,7 +315,7 @@ def test_a_model_with_its_endpoints(keyed: Command, upstream: Upstream) -> None:
     text = said(keyed, "model", "cobalt/coder-9b")
     assert "3 endpoints" in text
     assert "degraded or disabled (-2)" in text
-    assert "#1 Lowest cost" in text
+    assert "#1 lowest_cost" in text
     assert cells(text, "together")[2:6] == ["0.03", "0.09", "131k", "bf16"]
     assert "71.25" in cells(text, "together")
     assert text.count("coding index") == 1

@@ -259,7 +259,7 @@ def test_without_a_key_it_is_the_order_of_the_list_and_what_there_is_not_says_so
     ("query", "status", "told"),
     [
         ("category=programing", 404, "programming?"), ("dimension=leaderbord", 404, "leaderboard"),
-        ("category=category", 404, "There is no ranking"), ("time_range=year", 422, "'week' or 'month'"),
+        ("category=category", 404, "Known are: programming"), ("time_range=year", 422, "'week' or 'month'"),
         ("time_range=month&category=science", 422, "week"), ("time_range=week&category=most_used", 422, "leaderboard"),
         ("dimension=modality", 422, "/api/rankings/categories"), ("category=image&dimension=category", 422, "modality"),
         ("limit=0", 422, "limit"), ("categry=image", 422, "Did you mean category?"), ("category=", 422, "category"),
@@ -453,6 +453,7 @@ def test_a_sync_that_changes_something_shows_at_once(tmp_path: Path) -> None:
         assert (change["before"]["state"], change["after"]["state"]) == ("yes", "no")
         for query, is_there in (
             ({"changes_since": then.isoformat()}, True), ({"changes_since": "2999-01-01"}, False),
+            ({"changes_since": "1h"}, True),
             ({"model": "acme/atlas-2"}, False), ({"capability": "vision"}, False), ({"capability": "tools"}, True),
         ):  # fmt: skip
             assert (change in served.get("/api/capabilities", **query).json()["changes"]) is is_there, query

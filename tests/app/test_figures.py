@@ -96,6 +96,14 @@ def test_uptime_is_cut_off(percentage: float | None, shown: str) -> None:
     assert figures.uptime(percentage) == shown
 
 
+def test_uptimes_are_told_apart_where_four_decimals_can() -> None:
+    assert figures.uptimes(["100", "99.5"]) == ["100.00", "99.50"]
+    assert figures.uptimes(["99.999", "99.995", "99.5"]) == ["99.999", "99.995", "99.500"]
+    assert figures.uptimes(["99.99989", "99.99985", "99.99985"]) == ["99.9998", "99.9998", "99.9998"]
+    # equal ones need no more
+    assert figures.uptimes(["99.123456", "99.123456"]) == ["99.12", "99.12"]
+
+
 @pytest.mark.parametrize(
     ("number", "shown"),
     [("443.555556", "443.6"), ("0.0123456", "0.01235"), ("1310720", "1,310,720"), ("4", "4"), ("1385.2", "1,385"),

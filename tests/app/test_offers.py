@@ -41,7 +41,7 @@ def test_what_is_not_known_is_no_zero(capsys: pytest.CaptureFixture[str]) -> Non
     # in a column that has something
     text = told(capsys, endpoint(), endpoint(tag="two", uptime_last_1d=99.999, status=-1, is_zdr=False))
     assert row(text, "one")[4:] == ["?", "?", "?", "2026-09-30"]
-    assert row(text, "two")[4:] == ["99.99", "degraded", "or", "disabled", "(-1)", "no", "2026-09-30"]
+    assert row(text, "two")[4:] == ["99.99", "(1d)", "degraded", "or", "disabled", "(-1)", "no", "2026-09-30"]
 
 
 def test_discounts_and_mark_ups(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +82,25 @@ def test_when_they_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 endpoint\n" in gone
     assert "1 more no longer offered" in gone
     assert "two" not in gone
+
+
+def test_uptime_says_of_how_long(capsys: pytest.CaptureFixture[str]) -> None:
+    text = told(capsys, endpoint(uptime_last_30m=99.5, uptime_last_1d=98.0), endpoint(tag="two"))
+    assert "uptime 30m %" in text
+    assert row(text, "one")[4:] == ["99.50", "2026-09-30"]
+    assert row(text, "two")[4:] == ["?", "2026-09-30"]
+
+
+def test_ranks_have_the_names_that_rankings_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["translation", "data:sql", *(f"more{it}" for it in range(6))]
+    ranks = [{"rank": it, "dimension": "category", "category": name} for it, name in enumerate(names, start=2)]
+    lead = {"rank": 1, "dimension": "lowest_cost", "category": None}
+    offers.show_ranks(render.out(), "a/b", [*reversed(ranks), lead])
+    text = capsys.readouterr().out
+    assert "#1 lowest_cost · #2 translation · #3 data:sql · #4 more0" in text
+    assert text.endswith(", and 3 more: llmhive model a/b --json\n")
+    offers.show_ranks(render.out(), "a/b", [lead])
+    assert capsys.readouterr().out.endswith("\n#1 lowest_cost\n")
 
 
 def test_of_one_metric_the_source_that_tells_more_counts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,15 @@ def test_a_list_that_tells_anything_tells_all() -> None:
     assert cell(CHAT, "json_mode") == (NO, "supported_parameters lacks response_format")
 
 
+@pytest.mark.parametrize("name", ["parallel_tool_calls", "prediction", "verbosity"])
+def test_what_is_seldom_listed_may_be_there_unlisted(name: str) -> None:
+    assert cell(CHAT, name) == (UNKNOWN, f"supported_parameters lacks {name}, which OpenRouter seldom lists")
+    assert cell(replace(CHAT, supported_parameters=(name,)), name) == (YES, f"supported_parameters has {name}")
+    assert cell(replace(CHAT, supported_parameters=()), name) == (UNKNOWN, "supported_parameters is empty")
+    router = cell(replace(CHAT, tokenizer="Router"), name)
+    assert router == (UNKNOWN, f"supported_parameters lacks {name}, but a router picks the model")
+
+
 def test_a_list_without_anything_tells_nothing() -> None:
     painter = replace(CHAT, input_modalities=(), output_modalities=("image",), supported_parameters=())
     assert cell(painter, "vision") == (UNKNOWN, "input_modalities is empty")

@@ -36,6 +36,8 @@ LISTED = {
     "rerank": ("output_modalities", "rerank"), "speech": ("output_modalities", "speech"),
     "transcription": ("output_modalities", "transcription"), "json_mode": ("supported_parameters", "response_format"),
 }  # fmt: skip
+#: parameters that are there unlisted
+SELDOM = {"parallel_tool_calls", "prediction", "verbosity"}
 OTHERS = ("reasoning", "reasoning_effort", "web_search", "prompt_caching")
 
 
@@ -69,6 +71,8 @@ def states(record: dict[str, Any]) -> dict[str, str]:
     for name in (it.name for it in CAPABILITIES if it.name not in OTHERS):
         field, value = LISTED.get(name, ("supported_parameters", name))
         found[name] = listed(parameters if field == "supported_parameters" else architecture[field], value)
+        if name in SELDOM and found[name] == "no":
+            found[name] = "unknown"
     reasons = listed(parameters, "reasoning", "include_reasoning", "reasoning_effort")
     found["reasoning"] = "yes" if thinks is not None else reasons
     has_efforts = bool((thinks or {}).get("supported_efforts"))
@@ -136,6 +140,21 @@ def test_the_matrix_and_its_changes_are_those_of_the_records(database: Database)
 def _short(it: dict[str, Any]) -> tuple[datetime, str, str, str, str]:
     at = datetime.fromisoformat(it["at"])
     return at, it["model"], it["capability"], it["before"]["state"], it["after"]["state"]
+
+
+def test_what_is_seldom_listed_is_flagged_by_what_the_records_list() -> None:
+    """Those that a parameter alone tells of; the web is searched for a price as well."""
+    names = {it.name for it in CAPABILITIES if it.name not in OTHERS}
+    parameters = {
+        name: value for name in names
+        for field, value in [LISTED.get(name, ("supported_parameters", name))] if field == "supported_parameters"
+    }  # fmt: skip
+    for _, body in bodies()[-20:]:
+        lists = [set(it["supported_parameters"]) for it in json.loads(body)["data"] if it["supported_parameters"]]
+        seldom = {
+            name for name, value in parameters.items() if sum(value in it for it in lists) * 10 < len(lists)
+        }  # fmt: skip
+        assert seldom == {it.name for it in CAPABILITIES if it.is_seldom_listed} == SELDOM
 
 
 def test_a_row_tells_what_its_record_does_but_for_the_reasoning_object() -> None:

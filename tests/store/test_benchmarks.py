@@ -58,6 +58,10 @@ def test_what_is_kept_is_read_back_exactly(database: Database) -> None:
         assert benchmarks.values(connection, "coding_index") == {"a/one": FINE, "a/two": 1}
         assert benchmarks.values(connection, "agentic_index") == {}
         assert benchmarks.of(connection, []) == []
+        assert [benchmarks.size(connection, source) for source in (KEYED, INSIDE)] == [2, 0]
+    keep(database, START + HOUR, measure("a/two"))
+    with database.read() as connection:
+        assert benchmarks.size(connection, KEYED) == 1, "what is gone does not stand"
 
 
 def test_the_same_again_writes_nothing_not_even_a_later_date(database: Database, database_url: str) -> None:

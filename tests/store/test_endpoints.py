@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmhive.catalog.endpoint import Endpoint, Health, Offer, Provider, keyed, to_document
+from llmhive.catalog.feed import Record
+from llmhive.catalog.model import Model, Version
 from llmhive.catalog.pricing import Override, Pricing
-from llmhive.store import endpoints, runs
+from llmhive.store import catalog, endpoints, runs
 from llmhive.store.database import Database
 from llmhive.store.endpoints import Applied, Checked
 from llmhive.store.tables import endpoint, endpoint_check, endpoint_health, endpoint_version, provider, sync_run
@@ -211,10 +213,101 @@ def test_one_that_leaves_and_returns_is_the_same(research: Research) -> None:
 
 
 def test_a_model_without_endpoints_has_none(research: Research) -> None:
-    research.apply(checked(START, offer(), offer("other")))
-    assert research.apply(checked(START + HOUR)).gone == 2
+    research.apply(checked(START, offer(), offer("other")), checked(START, offer(), model_id="acme/two"))
+    before = research.rows(endpoint), research.rows(endpoint_version), research.rows(endpoint_health)
+    emptied = checked(START + HOUR), checked(START + HOUR, model_id="acme/two")
+    assert research.apply(*emptied) == Applied(failed=2, doubted=("acme/one", "acme/two"))
+    assert research.apply(*emptied) == Applied(ignored=2), "the same answer says it once"
+    assert (research.rows(endpoint), research.rows(endpoint_version), research.rows(endpoint_health)) == before
+    one, _ = research.rows(endpoint_check)
+    assert (one["checked_at"], one["succeeded_at"], one["failures"]) == (START + HOUR, START, 1)
+    assert (
+        one["error"]
+        == endpoints.EMPTIED
+        == ("OpenRouter lists no endpoint for it any more; believed when it says so again")
+    )
+    # one is told again; the other one has some after all, and then none once more
+    told = research.apply(checked(START + 2 * HOUR), checked(START + 2 * HOUR, offer(), model_id="acme/two"))
+    assert told == Applied(models=2, endpoints=1, gone=2, versions=2, is_changed=True)
     assert [row["is_active"] for row in research.of()] == [False, False]
-    assert research.as_of(START + HOUR) == []
+    assert [row["key"] for row in research.as_of(START + HOUR)] == ["acme", "other"]
+    assert research.as_of(START + 2 * HOUR) == []
+    told = research.apply(checked(START + 3 * HOUR), checked(START + 3 * HOUR, model_id="acme/two"))
+    assert told == Applied(models=1, failed=1, doubted=("acme/two",))
+    one, two = research.rows(endpoint_check)
+    assert (one["failures"], one["error"], two["failures"], two["error"]) == (0, None, 1, endpoints.EMPTIED)
+
+
+def test_no_endpoints_are_believed_when_told_twice_in_a_row(research: Research) -> None:
+    research.apply(checked(START, offer()))
+    research.apply(checked(START + HOUR))
+    research.apply(Checked("acme/one", START + 2 * HOUR, None, "503"))
+    assert research.apply(checked(START + 3 * HOUR)).doubted == ("acme/one",)
+    assert research.apply(Checked("acme/one", START + 3 * HOUR, None, "503")).ignored == 1
+    partly = replace(checked(START + 4 * HOUR), is_whole=False)
+    assert research.apply(partly) == Applied(models=1), "what cannot be read is not nothing"
+    assert research.apply(checked(START + 5 * HOUR)).doubted == ("acme/one",)
+    assert research.apply(checked(START + 6 * HOUR)).gone == 1
+    # of one that never had any there is nothing to lose
+    assert research.apply(checked(START, model_id="acme/new")) == Applied(models=1)
+    assert research.apply(checked(START + HOUR, model_id="acme/new")) == Applied(models=1)
+
+
+def enlist(research: Research, at: datetime, **is_active: bool) -> None:
+    """Models of the catalog, by name below acme/."""
+    rows = {
+        f"acme/{name}": catalog.row_of(
+            Record(Version(Model(f"acme/{name}")), b"{}", ()), is_active=active, at=at, first_seen_at=START
+        )
+        for name, active in is_active.items()
+    }
+    with research.database.write() as connection:
+        catalog.restore(connection, rows, run_id=research.run_id, known_at=at)
+
+
+def test_what_models_offered_that_are_gone_ends(research: Research) -> None:
+    def end(hours: int) -> int:
+        with research.database.write() as connection:
+            return endpoints.end_of_inactive(connection, at=START + hours * HOUR, run_id=research.run_id)
+
+    enlist(research, START, one=True, two=True)
+    research.apply(
+        checked(START, offer(), offer("other")), checked(START, offer(), model_id="acme/two"),
+        checked(START, offer(), model_id="acme/unlisted"),
+    )  # fmt: skip
+    research.apply(checked(START + HOUR, offer()), zdr=[("acme/one", "acme")])
+    assert end(2) == 1
+    enlist(research, START + 2 * HOUR, one=False)
+    assert end(3) == 1
+    assert end(4) == 0
+    active = {(row["model_id"], row["key"]) for row in research.rows(endpoint) if row["is_active"]}
+    assert active == {("acme/two", "acme")}
+    assert [row["key"] for row in research.as_of(START + 2 * HOUR)] == ["acme"]
+    assert research.as_of(START + 3 * HOUR) == []
+    first, *_, last = [row for row in research.history() if row["key"] == "acme"]
+    assert (first["is_listed"], last["is_listed"], last["is_zdr"]) == (True, False, True)
+    assert (last["from"], last["pricing"]) == ("2026-05-04T03:00:00Z", first["pricing"])
+    # it comes back
+    enlist(research, START + 4 * HOUR, one=True)
+    told = research.apply(checked(START + 5 * HOUR, offer()))
+    assert (told.returned, told.versions, told.doubted) == (1, 1, ())
+    assert end(6) == 0
+
+
+def test_providers_count_what_active_models_have(research: Research) -> None:
+    def counted() -> dict[str, tuple[int, int]]:
+        with research.database.read() as connection:
+            return {it["name"]: (it["models"], it["endpoints"]) for it in endpoints.providers(connection)}
+
+    research.apply(
+        checked(START, offer(), offer("acme", context_length=5), offer("other")),
+        checked(START, offer(), model_id="acme/two"), checked(START, offer("third"), model_id="acme/unlisted"),
+    )  # fmt: skip
+    assert counted() == {}
+    enlist(research, START, one=True, two=True)
+    assert counted() == {"Acme": (2, 3), "Other": (1, 1)}
+    enlist(research, START + HOUR, one=False)
+    assert counted() == {"Acme": (1, 1)}
 
 
 def test_what_could_not_be_read_is_not_gone(research: Research) -> None:
@@ -277,7 +370,7 @@ def test_what_went_bad_is_told_once(research: Research) -> None:
     assert again.gone_bad == ()
     # one that was not there was not healthy just before
     research.apply(checked(START + 3 * HOUR, offer()))
-    research.apply(checked(START + 4 * HOUR))
+    research.apply(checked(START + 4 * HOUR, offer("other")))
     assert research.apply(checked(START + 5 * HOUR, offer(health=down))).gone_bad == ()
 
 
@@ -345,13 +438,15 @@ def test_who_was_answered_for_since(research: Research) -> None:
     research.apply(Checked("acme/one", START + 2 * HOUR, None, "503"), Checked("acme/three", START, None, "503"))
     with research.database.read() as connection:
         found = [endpoints.checked_since(connection, START + hours * HOUR) for hours in (0, 1, 2)]
+        ever = endpoints.ever_checked(connection)
     assert found == [{"acme/one", "acme/two"}, {"acme/two"}, set()]
+    assert ever == {"acme/one": True, "acme/two": True, "acme/three": False}
 
 
 def test_totals_add_up() -> None:
-    one = Applied(models=1, added=2, gone_bad=(("a", "b", "c"),))
-    assert one + Applied(models=2, failed=1, is_changed=True) == Applied(
-        models=3, failed=1, added=2, gone_bad=(("a", "b", "c"),), is_changed=True
+    one = Applied(models=1, added=2, doubted=("a",), gone_bad=(("a", "b", "c"),))
+    assert one + Applied(models=2, failed=1, doubted=("b",), is_changed=True) == Applied(
+        models=3, failed=1, added=2, doubted=("a", "b"), gone_bad=(("a", "b", "c"),), is_changed=True
     )
 
 
@@ -370,12 +465,20 @@ def test_at_each_instant_what_was_offered_then(
 ) -> None:
     clear(research)
     truth: list[dict[str, tuple[str, str | None]]] = []
+    is_doubted = False
     for hours, world in enumerate(history):
         at = START + hours * HOUR
         if world is None:
             research.apply(Checked("acme/one", at, None, "503"))
             truth.append(truth[-1] if truth else {})
+            is_doubted = False
+        elif not world and not is_doubted and truth and truth[-1]:
+            # that it lost all is believed when it is told again
+            assert research.apply(checked(at)).doubted == ("acme/one",)
+            truth.append(truth[-1])
+            is_doubted = True
         else:
+            is_doubted = False
             found = [offer(tag, price, quantization=kind) for tag, (price, kind) in world.items()]
             research.apply(checked(at, *found))
             truth.append(dict(world))
@@ -616,15 +719,16 @@ def test_the_series_as_users_see_it(research: Research) -> None:
 
 
 def test_providers_are_kept(research: Research) -> None:
-    def keep(at: datetime, *providers: Provider) -> int:
+    def keep(at: datetime, *providers: Provider, is_whole: bool = True) -> int:
         with research.database.write() as connection:
-            return endpoints.keep_providers(connection, providers, at=at)
+            return endpoints.keep_providers(connection, providers, at=at, is_whole=is_whole)
 
     acme = Provider("acme", "Acme", "US", ("DE", "US"), "https://acme.test/privacy")
     other = Provider("other", "Other", None, ())
     assert keep(START, acme, other) == 2
     assert keep(START + HOUR, other, acme) == 0
     assert keep(START + 2 * HOUR) == 0, "there always are some"
+    assert keep(START + 2 * HOUR, acme, is_whole=False) == 0, "who could not be read may be there"
     assert keep(START + 3 * HOUR, replace(acme, datacenters=None)) == 2
     assert keep(START + 3 * HOUR, replace(acme, datacenters=None)) == 0
     one, two = research.rows(provider)

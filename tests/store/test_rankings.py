@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from llmhive.catalog.ranking import Count, Counted, Rank, Ranking
-from llmhive.store import rankings, runs
+from llmhive.store import ranked, rankings, runs, steps
 from llmhive.store.database import Database
 from llmhive.store.rankings import Kept
 from llmhive.store.tables import ranking, ranking_set
@@ -193,24 +193,76 @@ def test_what_is_published_is_what_is_read(database: Database, run_id: int) -> N
         "window": {"from": "2026-08-10", "to": "2026-08-16"},
         "made_at": "2026-08-17T03:00:00Z",
         "citation": "Source: OpenRouter (openrouter.ai/rankings), as of 2026-08-17T02:00:00.000Z.",
-        "unit": None,
+        "unit": "tokens",
         "total": 3,
         "facts": {"total_tokens": 2**61, "other_tokens": 1, "days": 7, "is_estimate": False, "partial": {"b/two": 3}},
         "data": [
             {
-                "rank": 1, "model": "a/one", "slug": "a/one-1", "is_known": True, "tokens": 2**60, "share": "0.6",
+                "rank": 1, "model": "a/one", "slug": "a/one-1", "is_known": True, "tokens": 2**60,
+                "is_lower_bound": False, "days_counted": 7, "share": "0.6",
                 "change": 2, "previous_rank": 3, "growth": "0.1", "trend": [None, 5, None, 2**60], "score": None,
             },
             {
-                "rank": 2, "model": None, "slug": "b/two", "is_known": False, "tokens": 5, "share": "0.000001",
+                "rank": 2, "model": None, "slug": "b/two", "is_known": False, "tokens": 5,
+                "is_lower_bound": True, "days_counted": 3, "share": "0.000001",
                 "change": -1, "previous_rank": 1, "growth": "-0.5", "trend": None, "score": None,
             },
             {
-                "rank": 3, "model": "c/three", "slug": "c/three", "is_known": True, "tokens": 4, "share": None,
+                "rank": 3, "model": "c/three", "slug": "c/three", "is_known": True, "tokens": 4,
+                "is_lower_bound": False, "days_counted": 7, "share": None,
                 "change": None, "previous_rank": None, "growth": None, "trend": None, "score": None,
             },
         ],
     }  # fmt: skip
+
+
+def test_units_and_days_are_those_of_what_is_counted(database: Database, run_id: int) -> None:
+    by_order = Ranking("most_used", None, "models-order", "now", None, None, (Rank(1, "a/one-1", "a/one"),))
+    scored = Rank(1, "a/one-1", "a/one", score=Decimal(9))
+    fastest = replace(by_order, dimension="fastest", source="derived", ranks=(scored,), facts={"models_asked": 3})
+    for made in (BOARD, by_order, fastest):
+        publish(database, run_id, made)
+    with database.read() as connection:
+        rows = {it["dimension"]: it for it in rankings.ranks_of(connection, "a/one")}
+        assert rankings.ranks_of(connection, "b/two") == []
+    told = {name: (it["is_lower_bound"], it["days_counted"]) for name, it in rows.items()}
+    assert told == {"leaderboard": (False, 7), "most_used": (False, None), "fastest": (False, None)}
+    assert served(database, "most_used")["unit"] is None, "an order is not of tokens"
+    assert served(database, "fastest")["unit"] == "tokens a second"
+    assert served(database, "fastest")["facts"] == {"models_asked": 3}
+
+
+def test_what_stands_is_told_without_its_ranks(database: Database, run_id: int) -> None:
+    def standing(dimension: str, category: str | None) -> ranked.Standing | None:
+        with database.read() as connection:
+            return ranked.standing(connection, dimension, category)
+
+    assert standing("leaderboard", None) is None
+    publish(database, run_id, BOARD)
+    publish(database, run_id, variant(1), AT + DAY)
+    fail(database, run_id, BOARD, AT + 2 * DAY)
+    publish(database, run_id, replace(BOARD, dimension="category", category="legal", source="models-order"), AT)
+    assert standing("leaderboard", None) == ranked.Standing("data-api", AT + DAY, 1)
+    assert standing("category", "legal") == ranked.Standing("models-order", AT, 3)
+    assert standing("leaderboard", "legal") is standing("category", None) is None
+
+
+def test_what_had_no_figures_is_that_of_the_last_completed_step(database: Database, run_id: int) -> None:
+    def asked(step: str) -> ranked.WithoutFigures | None:
+        with database.read() as connection:
+            return ranked.without_figures(connection, step)
+
+    def end(step: str, at: datetime, status: steps.StepStatus = "completed", **facts: Any) -> None:
+        with database.write() as connection:
+            steps.keep(connection, run_id, steps.Step(step, status, at, at, facts))
+
+    assert asked("modalities") is None
+    end("modalities", AT, empty_named=["image"])
+    end("modalities", AT + HOUR, empty_named=["audio_output", None])
+    end("modalities", AT + 2 * HOUR, "failed")
+    end("categories", AT + 3 * HOUR)
+    assert asked("modalities") == ranked.WithoutFigures(AT + HOUR, ("audio_output",))
+    assert asked("categories") == ranked.WithoutFigures(AT + 3 * HOUR, ())
 
 
 def test_a_limit_shortens_the_data_not_the_total(database: Database, run_id: int) -> None:

@@ -18,7 +18,7 @@ from llmhive.catalog.index import Index
 from llmhive.catalog.model import Version, instant
 from llmhive.catalog.names import Names
 from llmhive.catalog.query import Query
-from llmhive.catalog.run import Run
+from llmhive.catalog.run import DONE, Kind, Run
 from llmhive.catalog.timeline import Listing
 from llmhive.errors import NotFound, UsageError
 from llmhive.store import alerts, browse, captures, catalog, changes, history, prices, ranked, runs, snapshots
@@ -240,6 +240,23 @@ class Catalog(Market):
             raise NotFound(f"There is no run {run_id}: nothing has been synced yet. Run `llmhive sync`.")
         with self._database.read() as connection:
             return runs.get(connection, run_id)
+
+    def last_run(self, kind: Kind) -> Run | None:
+        """The last finished run of a kind, however it ended."""
+        if not self._database.require_schema():
+            return None
+        with self._database.read() as connection:
+            return runs.last_finished(connection, kind)
+
+    def last_list(self) -> Run | None:
+        """The run that last brought the model list: a regular one, or a research run, even if a step of it failed."""
+        if not self._database.require_schema():
+            return None
+        with self._database.read() as connection:
+            found = [runs.last_success(connection, kind) for kind in ("regular", "research")]
+            found.append(runs.last_finished(connection, "research"))
+        listed = [it for it in found if it is not None and (it.status in DONE or it.catalog_version is not None)]
+        return max(listed, key=lambda it: it.started_at, default=None)
 
     def status(self) -> dict[str, Any]:
         """What the status endpoint says (design 3.2), as JSON values."""

@@ -6,21 +6,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from llmhive.catalog.capability import CAPABILITIES
 from llmhive.catalog.dimension import BY_NAME, CATEGORIES, DIMENSIONS, MODALITIES
 from llmhive.catalog.names import Names
 from llmhive.errors import NotFound
-from llmhive.store import benchmarks, browse, capabilities, endpoints, families, rankings
+from llmhive.store import benchmarks, browse, capabilities, endpoints, families, ranked, rankings
 from llmhive.store.database import Database
 
 _EMPTY = "The catalog is empty. Run `llmhive sync` first."
 _FIRST = "leaderboard"
 #: Dimensions that are ranked by category.
 _BY_CATEGORY = ("category", "modality", "task")
+#: The steps of a research sync that ask by category, and of which dimension; those of modalities by tool calls as well.
+_STEPS = {"categories": "category", "modalities": "modality"}
+#: An error names so many rankings, unless it is about those of one dimension.
+_NAMED = 12
+_Key = tuple[str, str | None]
 
 
 class Market:
@@ -35,8 +40,9 @@ class Market:
         modality (``image``) or a task (``code:debugging``); None: the leaderboard.
 
         ``data`` are ranks from 1: ``rank, model`` (its id; None where the catalog does not know the ``slug``),
-        ``tokens, share`` (of all tokens of the window, a decimal string), ``change`` (ranks gained since the week
-        before), ``growth, trend`` (tokens of the last four weeks), ``score`` (of derived ones, in ``unit``). Beside it
+        ``tokens`` (at least so many where ``is_lower_bound``: it was named on ``days_counted`` of the days only),
+        ``share`` (of all tokens of the window, a decimal string), ``change`` (ranks gained since the week before),
+        ``growth, trend`` (tokens of the last four weeks), ``score`` (of derived ones, in ``unit``). Beside it
         ``source, as_of, window, citation, formula, is_derived, is_estimate``. Raises `NotFound`: there is no such
         ranking, or nobody is ranked by it yet.
         """
@@ -49,18 +55,21 @@ class Market:
                 raise NotFound(_no_such(name or _FIRST, known))
             found = rankings.published(connection, *key, limit)
             if found is None:
-                raise NotFound(_no_data(key, known))
+                raise NotFound(_no_data(key, known, _no_figures(connection)))
         return found | {"failure": known[key]["failure"]}
 
     def ranking_categories(self) -> list[dict[str, Any]]:
         """What can be ranked by, in order: each dimension, and each of its categories, with what is known of it.
 
-        ``is_ranked`` tells whether there are ranks; ``failure`` why the last try was not published.
+        ``is_ranked`` tells whether there are ranks; ``failure`` why the last try was not published; ``note`` that
+        OpenRouter had no figures when it was asked.
         """
-        known: dict[tuple[str, str | None], dict[str, Any]] = {}
+        known: dict[_Key, dict[str, Any]] = {}
+        unknown_to_them: dict[_Key, str] = {}
         if self._database.require_schema():
             with self._database.read() as connection:
                 known = {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
+                unknown_to_them = _no_figures(connection)
         found = []
         for dimension in DIMENSIONS:
             documented = {"category": CATEGORIES, "modality": MODALITIES}.get(dimension.name, {})
@@ -83,6 +92,7 @@ class Market:
                     "cadence": dimension.cadence,
                     "formula": dimension.formula,
                     "failure": it.get("failure"),
+                    "note": None if it.get("total") else unknown_to_them.get((dimension.name, category)),
                 })  # fmt: skip
         return found
 
@@ -207,7 +217,7 @@ def _meant(names: Names, name: str) -> str:
     return meant
 
 
-def _key(name: str, known: Sequence[Any] | dict[tuple[str, str | None], Any]) -> tuple[str, str | None] | None:
+def _key(name: str, known: Iterable[_Key]) -> _Key | None:
     """The dimension and category that a name means; None where there is none."""
     if name in BY_NAME and name not in _BY_CATEGORY:
         return name, None
@@ -218,19 +228,46 @@ def _key(name: str, known: Sequence[Any] | dict[tuple[str, str | None], Any]) ->
     return next(((dimension, category) for dimension, category in known if category == name), None)
 
 
-def _no_such(name: str, known: dict[tuple[str, str | None], Any]) -> str:
-    names = [it.name for it in DIMENSIONS if it.name not in _BY_CATEGORY]
-    names += [*CATEGORIES, *MODALITIES, *(category for _, category in known if category is not None)]
-    near = difflib.get_close_matches(name, list(dict.fromkeys(names)), n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"There is no ranking {name!r}.{hint} `llmhive rankings --list` shows all there are."
+def _no_such(name: str, known: Iterable[_Key]) -> str:
+    """Why there is no ranking of that name; it names those there are, for the command and over HTTP alike."""
+    by_category: dict[str, list[str]] = {"category": [*CATEGORIES], "modality": [*MODALITIES], "task": []}
+    for dimension, category in known:
+        if category is not None and category not in by_category.setdefault(dimension, []):
+            by_category[dimension].append(category)
+    if name in by_category:
+        names = ", ".join(by_category[name]) or "none yet; a research sync with a key in OPENROUTER_API_KEY asks"
+        return f"There is no ranking by {name} alone. Known are: {names}."
+    single = [it.name for it in DIMENSIONS if it.name not in _BY_CATEGORY]
+    every = list(dict.fromkeys((*single, *(it for names in by_category.values() for it in names))))
+    if near := difflib.get_close_matches(name, every, n=3):
+        return f"There is no ranking {name!r}. Did you mean {' or '.join(near)}?"
+    return f"There is no ranking {name!r}. Known are: {', '.join(every[:_NAMED])} and {len(every) - _NAMED} more."
 
 
-def _no_data(key: tuple[str, str | None], known: dict[tuple[str, str | None], Any]) -> str:
+def _no_figures(connection: Any) -> dict[_Key, str]:
+    """What OpenRouter had no figures of when it was last asked, in words."""
+    found: dict[_Key, str] = {}
+    for step, dimension in _STEPS.items():
+        asked = ranked.without_figures(connection, step)
+        if asked is None:
+            continue
+        when = f"{asked.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        for name in asked.names:
+            key = (name, None) if name in BY_NAME else (dimension, name)
+            found[key] = f"OpenRouter had no figures by {name} when it was asked ({when})."
+    return found
+
+
+def _no_data(key: _Key, known: Mapping[_Key, Any], unknown_to_them: Mapping[_Key, str]) -> str:
     dimension, category = key
     what = category or dimension
     failure = known.get(key, {}).get("failure")
     if failure is not None:
         return f"There is no good ranking by {what} yet; the last one was not published: {failure['error']}."
-    how = "with a key in OPENROUTER_API_KEY " if BY_NAME[dimension].needs_key else ""
-    return f"Nobody is ranked by {what} yet: there are no figures. `llmhive sync --research` {how}asks for them."
+    if key in unknown_to_them:
+        return unknown_to_them[key]
+    how = ", with a key in OPENROUTER_API_KEY" if BY_NAME[dimension].needs_key else ""
+    return (
+        f"Nobody is ranked by {what} yet: there are no figures. A research sync asks for them{how} "
+        "(`llmhive sync --research`, POST /api/openrouter/sync/research)."
+    )

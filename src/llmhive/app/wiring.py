@@ -32,14 +32,23 @@ def database(settings: Settings, *, statement_seconds: float | None = None) -> D
     return connect(settings.url, statement_seconds=statement_seconds)
 
 
-def client(settings: Settings, tell: Tell | None = None, database: Database | None = None) -> Client:
-    """The door to OpenRouter, with a whole sync's time from now; what `database` is for is the Data API's budget."""
+#: Seconds that a regular sync gives to what comes after the model list, and tries for each request.
+_QUICK, _QUICK_TRIES = 30.0, 2
+
+
+def client(
+    settings: Settings, tell: Tell | None = None, database: Database | None = None, *, is_quick: bool = False
+) -> Client:
+    """The door to OpenRouter, with a whole sync's time from now; what `database` is for is the Data API's budget.
+
+    A quick one is for what a regular sync does after the model list: it gives up soon.
+    """
     # the HTTP library costs a sixth of a second to import, and only who asks OpenRouter needs it
     from llmhive.app.openrouter.budget import Budget
-    from llmhive.app.openrouter.client import Client
+    from llmhive.app.openrouter.client import Client, Limits
     from llmhive.store.budget import Limits as BudgetLimits
 
-    deadline = time.monotonic() + settings.timeout_seconds
+    deadline = time.monotonic() + (min(_QUICK, settings.timeout_seconds) if is_quick else settings.timeout_seconds)
     budget = None
     if database is not None:
         allowed = BudgetLimits(settings.data_per_minute, settings.data_per_day)
@@ -54,6 +63,7 @@ def client(settings: Settings, tell: Tell | None = None, database: Database | No
         wall=now,
         random=random.SystemRandom(),
         on_event=lambda event, facts: tell(event, **facts) if tell else None,
+        limits=Limits(attempts=_QUICK_TRIES) if is_quick else Limits(),
         budget=budget,
         at_once=settings.endpoint_concurrency,
         rate=settings.endpoint_rate,
@@ -141,4 +151,5 @@ def sync(settings: Settings, database: Database, tell: Tell) -> Sync:
         # its time runs from when the lock is ours
         lambda: client(settings, tell, database),
         Research(database, research, now=now, tell=tell),
+        lambda: client(settings, tell, database, is_quick=True),
     )

@@ -2,8 +2,8 @@
 
 A *cell* says of one model and one capability ``yes``, ``no`` or ``unknown``, and what says so. OpenRouter is silent on
 much: an empty list of parameters tells nothing (media models have one), nor does a price that is missing. Where a list
-tells, what it lacks is ``no``; only a router, which passes a request on to a model it picks, may do what it does not
-list.
+tells, what it lacks is ``no``, but for two cases: a router, which passes a request on to a model it picks, may do what
+it does not list; and some parameters are listed so seldom that many a model takes them unlisted.
 
 ``supported_parameters`` of a model is the union over its endpoints: ``yes`` means that some endpoint can.
 """
@@ -53,6 +53,8 @@ class Capability:
     name: str
     title: str
     sources: tuple[_Source, ...]  #: the first that says yes counts, else the first that says no
+    #: Of a parameter that fewer than a tenth of the models with any list: that one is silent on it tells nothing.
+    is_seldom_listed: bool = False
 
 
 def cells(model: Model | Mapping[str, Any], *, implicit_caching: bool | None = None) -> Mapping[str, Cell]:
@@ -168,7 +170,8 @@ CAPABILITIES = (
     Capability("transcription", "Writes down speech", (_gives("transcription"),)),
     Capability("tools", "Calls tools", (_supports("tools"),)),
     Capability("tool_choice", "Can be told which tool to call", (_supports("tool_choice"),)),
-    Capability("parallel_tool_calls", "Can be told whether to call tools at once", (_supports("parallel_tool_calls"),)),
+    Capability("parallel_tool_calls", "Can be told whether to call tools at once", (_supports("parallel_tool_calls"),),
+               is_seldom_listed=True),
     Capability("structured_outputs", "Answers by a JSON schema", (_supports("structured_outputs"),)),
     Capability("json_mode", "Answers in JSON", (_supports("response_format"),)),
     Capability("reasoning", "Reasons before it answers",
@@ -179,18 +182,18 @@ CAPABILITIES = (
     Capability("prompt_caching", "Caches prompts", (_charges("input_cache_read"),)),
     Capability("logprobs", "Tells the probabilities of tokens", (_supports("logprobs"),)),
     Capability("logit_bias", "Can be told to prefer tokens", (_supports("logit_bias"),)),
-    Capability("prediction", "Takes a predicted answer", (_supports("prediction"),)),
+    Capability("prediction", "Takes a predicted answer", (_supports("prediction"),), is_seldom_listed=True),
     Capability("seed", "Can be made repeatable by a seed", (_supports("seed"),)),
     Capability("stop", "Ends at words that are given", (_supports("stop"),)),
     Capability("temperature", "Can be told how freely to choose", (_supports("temperature"),)),
-    Capability("verbosity", "Can be told how long to answer", (_supports("verbosity"),)),
+    Capability("verbosity", "Can be told how long to answer", (_supports("verbosity"),), is_seldom_listed=True),
 )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
 def _cells(facts: _Facts) -> Mapping[str, Cell]:
     """Models are many, but what says what they can do is often the same."""
-    return MappingProxyType({it.name: _judged([says(facts) for says in it.sources]) for it in CAPABILITIES})
+    return MappingProxyType({it.name: _judged(it, facts) for it in CAPABILITIES})
 
 
 @lru_cache(maxsize=4096)
@@ -198,12 +201,11 @@ def _named(facts: _Facts) -> frozenset[str]:
     return frozenset((*facts.parameters, *(name for name, cell in _cells(facts).items() if cell.state == "yes")))
 
 
-def _judged(said: list[Cell]) -> Cell:
-    for state in ("yes", "no", "unknown"):
-        for cell in said:
-            if cell.state == state:
-                return cell
-    raise AssertionError("a capability without a source")
+def _judged(it: Capability, facts: _Facts) -> Cell:
+    said = [says(facts) for says in it.sources]
+    found = next(cell for state in ("yes", "no", "unknown") for cell in said if cell.state == state)
+    is_silent = it.is_seldom_listed and found.state == "no"
+    return Cell("unknown", f"{found.provenance}, which OpenRouter seldom lists") if is_silent else found
 
 
 def _of_model(model: Model) -> _Facts:

@@ -62,12 +62,22 @@ def _unsettled(
     fetched: Mapping[date, datetime], until: date, *, span: timedelta, periods: int, final_after: timedelta
 ) -> date:
     def is_final(begins: date) -> bool:
-        end = datetime(begins.year, begins.month, begins.day, tzinfo=UTC) + span
-        return begins in fetched and fetched[begins] >= end + final_after
+        return begins in fetched and _was_final(begins, fetched[begins], span, final_after)
 
     asked = {until - span * back for back in range(periods)}
     asked |= {begins for begins in fetched if until - _LONGEST_SPAN + span <= begins <= until}
     return min((begins for begins in asked if not is_final(begins)), default=until + span)
+
+
+def old(periods: Iterable[date], at: datetime, *, is_weekly: bool) -> set[date]:
+    """The periods that would not be asked for any more, had they been believed before."""
+    span, after = (_WEEK, WEEK_FINAL_AFTER + _WEEK) if is_weekly else (_DAY, FINAL_AFTER + 3 * _DAY)
+    return {begins for begins in periods if _was_final(begins, at, span, after)}
+
+
+def _was_final(begins: date, at: datetime, span: timedelta, after: timedelta) -> bool:
+    end = datetime(begins.year, begins.month, begins.day, tzinfo=UTC) + span
+    return at >= end + after
 
 
 # --- rankings by tokens

@@ -51,6 +51,7 @@ class Counted:
     start: date | None  #: the window as OpenRouter understood it
     end: date | None
     faults: tuple[str, ...] = ()  #: what of it is not as promised; a row that cannot be read is not among the rows
+    unreadable: int = 0  #: rows, in all; `faults` tells the first few
     incomplete: frozenset[date] = frozenset()  #: periods of which a row could not be read: absence means nothing there
 
 

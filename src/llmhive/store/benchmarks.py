@@ -75,6 +75,12 @@ def known_at(connection: sa.Connection, at: datetime, slugs: Collection[str] | N
     return _listed(connection, holds_at(_b.known_from, _b.known_to, at), slugs)
 
 
+def size(connection: sa.Connection, source: str) -> int:
+    """How many measures of a source stand."""
+    count = sa.select(sa.func.count()).select_from(benchmark).where(_b.source == source, _IS_OPEN)
+    return connection.execute(count).scalar_one()
+
+
 def best(connection: sa.Connection, slugs: Collection[str] | None = None) -> dict[str, dict[str, Measure]]:
     """Slug → metric → its measure: that of a keyed source where there is one."""
     return preferred(_measure(row) for row in connection.execute(_chosen(_IS_OPEN, slugs)))

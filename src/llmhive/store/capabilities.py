@@ -92,15 +92,13 @@ def matrix(connection: sa.Connection, *, model_ids: Collection[str] | None = Non
 
     ``cells`` has for each capability its ``state``, its ``provenance``, and ``since`` when the state is known.
     """
-    since = _since(connection, model_ids)
+    earlier = _earlier(connection, model_ids)
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in connection.execute(_cells_of(_c.known_to.is_(None), model_ids)):
-        states = since.get((row.model_id, row.capability), [])
         began = row.known_from
-        for earlier in reversed(states):
-            if earlier.state != row.state:
-                break
-            began = earlier.known_from
+        for before in earlier.get((row.model_id, row.capability), ()):
+            if before.known_to == began:
+                began = before.known_from
         found.setdefault(row.model_id, {})[row.capability] = {
             "state": row.state,
             "provenance": row.provenance,
@@ -137,11 +135,28 @@ def _cells_of(condition: sa.ColumnElement[bool], model_ids: Collection[str] | No
     return chosen if model_ids is None else chosen.where(_c.model_id.in_(sorted(model_ids)))
 
 
-def _since(connection: sa.Connection, model_ids: Collection[str] | None) -> dict[tuple[str, str], list[sa.Row[Any]]]:
-    """The cells that were replaced, the oldest first."""
-    found: dict[tuple[str, str], list[sa.Row[Any]]] = {}
-    was_known = sa.and_(_c.known_to.is_not(None), _c.known_to > _c.known_from)
-    for row in connection.execute(_cells_of(was_known, model_ids).order_by(_c.known_from, _c.id)):
+def _earlier(connection: sa.Connection, model_ids: Collection[str] | None) -> dict[tuple[str, str], list[Any]]:
+    """The cells that were replaced and said the same as the one that stands, maybe for another reason; the newest
+    first.
+    """
+    chosen = (
+        sa.select(_old.c.model_id, _old.c.capability, _old.c.known_from, _old.c.known_to)
+        .join(
+            _new,
+            sa.and_(
+                _new.c.model_id == _old.c.model_id,
+                _new.c.capability == _old.c.capability,
+                _new.c.known_to.is_(None),
+                _new.c.state == _old.c.state,
+            ),
+        )
+        .where(_old.c.known_to > _old.c.known_from)
+        .order_by(_old.c.known_to.desc())
+    )
+    found: dict[tuple[str, str], list[Any]] = {}
+    for row in connection.execute(
+        chosen if model_ids is None else chosen.where(_old.c.model_id.in_(sorted(model_ids)))
+    ):
         found.setdefault((row.model_id, row.capability), []).append(row)
     return found
 

@@ -25,6 +25,14 @@ from llmhive.store.notices import tell_readers
 from llmhive.store.tables import catalog_state, holds_at, model_belief, model_catalog
 
 _WRITE_STATE = catalog_state.update().where(catalog_state.c.id == 1)
+_RAISE_VERSION = _WRITE_STATE.values(catalog_version=catalog_state.c.catalog_version + 1).returning(
+    catalog_state.c.catalog_version
+)
+_UNPIN = (
+    _WRITE_STATE.where(catalog_state.c.pinned.is_not(None))
+    .values(pinned=None, is_moved=True)
+    .returning(catalog_state.c.id)
+)
 _END_BELIEF = (
     model_belief.update()
     .where(model_belief.c.model_id == sa.bindparam("of"), model_belief.c.known_to.is_(None))
@@ -102,10 +110,23 @@ def write_state(connection: sa.Connection, new: State) -> None:
 
 
 def raise_version(connection: sa.Connection) -> int:
-    """Give what readers see a new version; returns it."""
-    old = state(connection)
-    write_state(connection, replace(old, catalog_version=old.catalog_version + 1))
-    return old.catalog_version + 1
+    """Give what readers see a new version; returns it. Whatever else changes the row meanwhile stays."""
+    raised: int | None = connection.execute(_RAISE_VERSION).scalar()
+    if raised is None:
+        write_state(connection, State(1))
+        return 1
+    tell_readers(connection)
+    return raised
+
+
+def unpin(connection: sa.Connection) -> str | None:
+    """Let syncs change the catalog again; returns the snapshot it was pinned to, if any."""
+    # locked, so that it is this pin that goes, and nothing else of the row
+    chosen = sa.select(catalog_state.c.pinned).where(catalog_state.c.id == 1).with_for_update()
+    pinned: str | None = connection.execute(chosen).scalar()
+    if connection.execute(_UNPIN).first() is not None:
+        tell_readers(connection)
+    return pinned
 
 
 def count_active(connection: sa.Connection) -> int:

@@ -8,7 +8,7 @@ is for `offers`, the series of their health for `health`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,20 +16,23 @@ import sqlalchemy as sa
 
 from llmhive.catalog.endpoint import Health, Offer, Provider, Span, gone_bad, sample, to_document
 from llmhive.store.health import health_of, thin
-from llmhive.store.offers import as_of, check_of, checked_since, history_of, of, providers
-from llmhive.store.tables import endpoint, endpoint_check, endpoint_health, endpoint_version, provider
+from llmhive.store.offers import as_of, check_of, checked_since, ever_checked, history_of, of, providers
+from llmhive.store.tables import endpoint, endpoint_check, endpoint_health, endpoint_version, model_catalog, provider
 
 __all__ = [
-    "Applied", "Checked", "apply", "as_of", "check_of", "checked_since", "health_of", "history_of", "keep_providers",
-    "mark_zdr", "of", "providers", "thin",
+    "EMPTIED", "Applied", "Checked", "apply", "as_of", "check_of", "checked_since", "end_of_inactive", "ever_checked",
+    "health_of", "history_of", "keep_providers", "mark_zdr", "of", "providers", "thin",
 ]  # fmt: skip
+
+#: Of a model that has none any more, the first time: an answer that is wrong for all models must wipe nothing.
+EMPTIED = "OpenRouter lists no endpoint for it any more; believed when it says so again"
 
 _HEALTH = tuple(f.name for f in fields(Health))
 _SPAN = tuple(f.name for f in fields(Span))
 _CHECK = endpoint_check.c
 _STORED = (
     sa.select(
-        _CHECK.model_id.label("of"), _CHECK.checked_at, _CHECK.succeeded_at, _CHECK.failures,
+        _CHECK.model_id.label("of"), _CHECK.checked_at, _CHECK.succeeded_at, _CHECK.failures, _CHECK.error,
         *(column for column in endpoint.c if column.name not in {"model_id", "tag", "provider_name", "first_seen_at"}),
     )
     .select_from(endpoint_check.outerjoin(endpoint, endpoint.c.model_id == _CHECK.model_id))
@@ -50,7 +53,8 @@ class Checked:
 
     model_id: str
     at: datetime  #: when the answer, or its failure, was had
-    offers: Mapping[str, Offer] | None  #: by key (`keyed`); empty: it has none; None: there was no answer
+    #: by key (`keyed`); empty: it has none, believed of one that had some when it is told twice; None: no answer
+    offers: Mapping[str, Offer] | None
     error: str | None = None  #: why there was no answer
     is_whole: bool = True  #: False: some of the offers could not be read, so that none that is missing counts as gone
 
@@ -60,7 +64,7 @@ class Applied:
     """What some checks came to; the counts are of endpoints but for the first three."""
 
     models: int = 0  #: answered
-    failed: int = 0  #: models that were not
+    failed: int = 0  #: models that were not, the doubted ones included
     ignored: int = 0  #: checks older than what is stored
     endpoints: int = 0  #: seen
     added: int = 0
@@ -68,6 +72,7 @@ class Applied:
     returned: int = 0  #: active again, changed or not
     gone: int = 0
     versions: int = 0  #: written; 0 where the same is offered again
+    doubted: tuple[str, ...] = ()  #: ids of models that have no endpoint any more, which is not believed yet
     gone_bad: tuple[tuple[str, str, str], ...] = ()  #: model id, tag, reason: healthy the time before, now not
     is_changed: bool = False  #: whether readers see anything else than before, but for the times of the checks
 
@@ -93,7 +98,9 @@ def apply(
     for check in checks:
         writes.take(check, stored.get(check.model_id))
     writes.write(connection)
-    return Applied(**writes.counts, gone_bad=tuple(writes.gone_bad), is_changed=writes.is_changed)
+    return Applied(
+        **writes.counts, doubted=tuple(writes.doubted), gone_bad=tuple(writes.gone_bad), is_changed=writes.is_changed
+    )
 
 
 @dataclass(slots=True)
@@ -103,23 +110,28 @@ class _Known:
     checked_at: datetime
     succeeded_at: datetime | None
     failures: int
+    error: str | None
     endpoints: dict[str, Any] = field(default_factory=dict)  #: key → row
 
 
 def _stored(connection: sa.Connection, ids: Sequence[str]) -> dict[str, _Known]:
     found: dict[str, _Known] = {}
     for row in connection.execute(_STORED, {"ids": ids}) if ids else ():
-        known = found.setdefault(row.of, _Known(row.checked_at, row.succeeded_at, row.failures))
+        known = found.setdefault(row.of, _Known(row.checked_at, row.succeeded_at, row.failures, row.error))
         if row.id is not None:
             known.endpoints[row.key] = row
     return found
+
+
+_NO_COUNTS = {"doubted", "gone_bad", "is_changed"}
 
 
 class _Writes:
     """Collects rows, so that each statement is sent once for all of a batch."""
 
     def __init__(self, run_id: int, zdr: frozenset[tuple[str, str]] | None) -> None:
-        self.counts = {f.name: 0 for f in fields(Applied) if f.name not in {"gone_bad", "is_changed"}}
+        self.counts = {f.name: 0 for f in fields(Applied) if f.name not in _NO_COUNTS}
+        self.doubted: list[str] = []
         self.gone_bad: list[tuple[str, str, str]] = []
         self.is_changed = False
         self._run_id, self._zdr = run_id, zdr
@@ -136,6 +148,9 @@ class _Writes:
         if known is not None and _is_old(check, known):
             self.counts["ignored"] += 1
             return
+        if known is not None and known.error != EMPTIED and _is_emptied(check, known):
+            self.doubted.append(check.model_id)
+            check = replace(check, offers=None, error=EMPTIED)
         self._take_check(check, known)
         if check.offers is None:
             self.counts["failed"] += 1
@@ -218,7 +233,14 @@ def _is_old(check: Checked, known: _Known) -> bool:
     """Whether what is stored is as new; only an answer replaces a failure of the same instant."""
     if check.at != known.checked_at:
         return check.at < known.checked_at
-    return check.offers is None or known.succeeded_at == known.checked_at
+    is_same_doubt = known.error == EMPTIED and _is_emptied(check, known)
+    return check.offers is None or known.succeeded_at == known.checked_at or is_same_doubt
+
+
+def _is_emptied(check: Checked, known: _Known) -> bool:
+    """Whether a model that had endpoints is said to have none."""
+    is_empty = check.offers is not None and not check.offers and check.is_whole
+    return is_empty and any(row.is_active for row in known.endpoints.values())
 
 
 def _columns(offer: Offer, at: datetime) -> dict[str, Any]:
@@ -308,8 +330,28 @@ def mark_zdr(connection: sa.Connection, pairs: Iterable[tuple[str, str]], *, at:
     return len(flagged)
 
 
-def keep_providers(connection: sa.Connection, providers: Sequence[Provider], *, at: datetime) -> int:
-    """Keep what is known of providers; one that is no longer listed is inactive. Returns how many are new or otherwise.
+def end_of_inactive(connection: sa.Connection, *, at: datetime, run_id: int) -> int:
+    """End the offers of models that are not active (any more): nobody asks for them. Returns how many those were.
+
+    A model that comes back has them again as soon as it is asked for.
+    """
+    it, model = endpoint.c, model_catalog.c
+    is_offered = sa.exists().where(model.id == it.model_id, model.is_active)
+    columns = (it.id, it.is_active, it.is_zdr, it.since, it.document)
+    versions, gone = _Versions(run_id), []
+    for row in connection.execute(sa.select(*columns).where(it.is_active, ~is_offered)):
+        since = versions.step(row, at, is_listed=False)
+        gone.append({"of": row.id, "is_active": False, "since": since})
+    _send(connection, _KEEP, gone)
+    versions.write(connection)
+    return len(gone)
+
+
+def keep_providers(
+    connection: sa.Connection, providers: Sequence[Provider], *, at: datetime, is_whole: bool = True
+) -> int:
+    """Keep what is known of providers; one that a whole list names no longer is inactive. Returns how many are new or
+    otherwise.
 
     An empty list says nothing: there always are some.
     """
@@ -326,7 +368,7 @@ def keep_providers(connection: sa.Connection, providers: Sequence[Provider], *, 
         was = before._asdict() | {"datacenters": None if places is None else tuple(places)}
         changes += any(was[name] != value for name, value in row.items())
         kept.append(row | {"of": it.slug, "last_seen_at": max(at, before.last_seen_at)})
-    gone = [{"of": slug, "is_active": False} for slug, row in stored.items() if row.is_active]
+    gone = [{"of": slug, "is_active": False} for slug, row in stored.items() if row.is_active and is_whole]
     keep = provider.update().where(provider.c.slug == sa.bindparam("of"))
     _send(connection, provider.insert(), new)
     _send(connection, keep, kept)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from llmhive.catalog.endpoint import from_document
 from llmhive.catalog.model import instant, pricing_document
 from llmhive.catalog.pricing import per_million, plain
-from llmhive.store.tables import endpoint, endpoint_check, endpoint_version, holds_at, provider
+from llmhive.store.tables import endpoint, endpoint_check, endpoint_version, holds_at, model_catalog, provider
 
 
 def checked_since(connection: sa.Connection, at: datetime) -> set[str]:
@@ -18,6 +18,14 @@ def checked_since(connection: sa.Connection, at: datetime) -> set[str]:
     return set(
         connection.execute(sa.select(endpoint_check.c.model_id).where(endpoint_check.c.succeeded_at >= at)).scalars()
     )
+
+
+def ever_checked(connection: sa.Connection) -> dict[str, bool]:
+    """The models whose endpoints were asked for, by id: whether that was ever answered."""
+    c = endpoint_check.c
+    return {
+        row.model_id: row.succeeded_at is not None for row in connection.execute(sa.select(c.model_id, c.succeeded_at))
+    }
 
 
 def check_of(connection: sa.Connection, model_id: str) -> dict[str, Any]:
@@ -33,14 +41,14 @@ def check_of(connection: sa.Connection, model_id: str) -> dict[str, Any]:
 
 
 def providers(connection: sa.Connection) -> list[dict[str, Any]]:
-    """The providers by name, as JSON values; ``models`` and ``endpoints`` count the active ones, by the provider's
-    name. One that serves but is not listed has a slug of None.
+    """The providers by name, as JSON values; ``models`` and ``endpoints`` count the active ones of active models,
+    by the provider's name. One that serves but is not listed has a slug of None.
     """
     counts = sa.select(
         endpoint.c.provider_name,
         sa.func.count(sa.distinct(endpoint.c.model_id)).label("models"),
         sa.func.count().label("endpoints"),
-    )
+    ).join(model_catalog, sa.and_(model_catalog.c.id == endpoint.c.model_id, model_catalog.c.is_active))
     active = {
         row.provider_name: row
         for row in connection.execute(counts.where(endpoint.c.is_active).group_by("provider_name"))

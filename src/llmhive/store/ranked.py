@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from llmhive.catalog.endpoint import Health, from_document, is_healthy
 from llmhive.catalog.ranking import Rank, Ranking
-from llmhive.store.tables import endpoint, ranking, ranking_set, token_period
+from llmhive.store.tables import endpoint, ranking, ranking_set, research_step, token_period
 
 _IS_PUBLISHED = ranking_set.c.state == sa.literal_column("'published'")
 
@@ -34,6 +34,24 @@ def current(connection: sa.Connection, dimension: str) -> Ranking | None:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a ranking that is served, without its ranks."""
+
+    source: str
+    made_at: datetime
+    ranks: int  #: how many it has
+
+
+def standing(connection: sa.Connection, dimension: str, category: str | None) -> Standing | None:
+    """The ranking of a dimension and category that is served; None where there is none."""
+    c = ranking_set.c
+    of = sa.and_(c.dimension == dimension, c.category.is_(None) if category is None else c.category == category)
+    size = sa.select(sa.func.count()).select_from(ranking).where(ranking.c.set_id == c.id).scalar_subquery()
+    row = connection.execute(sa.select(c.source, c.made_at, size.label("ranks")).where(of, _IS_PUBLISHED)).first()
+    return None if row is None else Standing(row.source, row.made_at, row.ranks)
+
+
 def popular(connection: sa.Connection, most: int) -> list[str]:
     """The ids of the most used models, the first first; empty where no leaderboard is published."""
     leaderboard = current(connection, "leaderboard")
@@ -45,6 +63,24 @@ def categories(connection: sa.Connection, dimension: str) -> list[str]:
     """The categories of a dimension that are served."""
     chosen = sa.select(ranking_set.c.category).where(ranking_set.c.dimension == dimension, _IS_PUBLISHED)
     return sorted({it for it in connection.execute(chosen).scalars() if it is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutFigures:
+    """What OpenRouter had no figures of."""
+
+    at: datetime  #: when it was asked
+    names: tuple[str, ...]
+
+
+def without_figures(connection: sa.Connection, step: str) -> WithoutFigures | None:
+    """What a step asked for in vain when it was completed last; None where it never was."""
+    c = research_step.c
+    chosen = sa.select(c.finished_at, c.facts).where(c.step == step, c.status == "completed")
+    row = connection.execute(chosen.order_by(c.finished_at.desc(), c.id.desc()).limit(1)).first()
+    if row is None:
+        return None
+    return WithoutFigures(row.finished_at, tuple(it for it in row.facts.get("empty_named") or () if it is not None))
 
 
 def counted_as_of(connection: sa.Connection, dataset: str, period: str) -> str | None:

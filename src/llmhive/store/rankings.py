@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from llmhive.catalog.dimension import BY_NAME, CATEGORIES, DIMENSIONS, MODALITIES
+from llmhive.catalog.dimension import BY_NAME, CATEGORIES, DIMENSIONS, MODALITIES, Dimension
 from llmhive.catalog.model import instant
 from llmhive.catalog.pricing import plain
 from llmhive.catalog.ranking import Count, Counted, Ranking
@@ -249,10 +249,10 @@ def published(
     told = BY_NAME.get(dimension)
     return _about(found) | {
         "formula": None if told is None else told.formula,
-        "unit": None if told is None else told.unit,
+        "unit": _unit(told, found.source),
         "total": total,
         "facts": _plain(found.facts),
-        "data": [_line(row, dimension) for row in connection.execute(its)],
+        "data": [_line(row, dimension, found.facts) for row in connection.execute(its)],
     }
 
 
@@ -260,10 +260,9 @@ def catalog_of_sets(connection: sa.Connection) -> list[dict[str, Any]]:
     """Every dimension and category that is served or was tried, as JSON values: what it is of, how many ranks it has,
     and the last failure where that is newer than what is served.
     """
-    sizes = sa.select(ranking.c.set_id, sa.func.count().label("ranks")).group_by(ranking.c.set_id).subquery()
+    size = sa.select(sa.func.count()).select_from(ranking).where(ranking.c.set_id == ranking_set.c.id)
     rows = connection.execute(
-        sa.select(ranking_set, sa.func.coalesce(sizes.c.ranks, 0).label("ranks"))
-        .outerjoin(sizes, sizes.c.set_id == ranking_set.c.id)
+        sa.select(ranking_set, size.scalar_subquery().label("ranks"))
         .where(ranking_set.c.state.in_(("published", "failed")))
         .order_by(ranking_set.c.made_at, ranking_set.c.id)
     ).all()
@@ -290,7 +289,7 @@ def ranks_of(connection: sa.Connection, model_id: str) -> list[dict[str, Any]]:
         .where(ranking.c.model_id == model_id, _IS_PUBLISHED)
     ).all()
     ordered = sorted(rows, key=lambda row: (_place((row.dimension, row.category)), row.rank))
-    return [_about(row) | _line(row, row.dimension) for row in ordered]
+    return [_about(row) | _line(row, row.dimension, row.facts) for row in ordered]
 
 
 def history_of(
@@ -349,6 +348,14 @@ def _about(row: Any) -> dict[str, Any]:
     }
 
 
+def _unit(dimension: Dimension | None, source: str) -> str | None:
+    """Of what it is ordered by; the order of a list has none."""
+    if dimension is None:
+        return None
+    is_of_tokens = dimension.order == "tokens" and source == "data-api"
+    return "tokens" if is_of_tokens else dimension.unit
+
+
 def _category_title(row: Any) -> str | None:
     if row.category is None:
         return None
@@ -362,8 +369,9 @@ def _window(row: Any) -> dict[str, str] | None:
     return {"from": row.window_from.isoformat(), "to": row.window_to.isoformat()}
 
 
-def _line(row: Any, dimension: str) -> dict[str, Any]:
+def _line(row: Any, dimension: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     told = BY_NAME.get(dimension)
+    partial: Mapping[str, int] = facts.get("partial") or {}
     is_author = told is not None and told.is_of_authors
     return {
         "rank": row.rank,
@@ -371,6 +379,8 @@ def _line(row: Any, dimension: str) -> dict[str, Any]:
         "slug": row.slug,
         "is_known": None if is_author else row.model_id is not None,
         "tokens": row.tokens,
+        "is_lower_bound": row.slug in partial,
+        "days_counted": None if row.tokens is None else partial.get(row.slug, facts.get("days")),
         "share": _number(row.share),
         "change": None if row.previous_rank is None else row.previous_rank - row.rank,
         "previous_rank": row.previous_rank,

@@ -13,7 +13,7 @@ from llmhive.catalog.model import instant
 from llmhive.catalog.run import Kind
 from llmhive.store.tables import research_step, sync_run
 
-StepStatus = Literal["completed", "skipped", "failed"]
+StepStatus = Literal["completed", "skipped", "failed", "reused"]
 _c = research_step.c
 
 
@@ -28,6 +28,11 @@ class Step:
     facts: Mapping[str, Any] = field(default_factory=dict)  #: JSON values: what it did
     error: str | None = None  #: why it failed or was skipped
     run_id: int | None = None  #: whose it was; None: not stored yet
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it failed since OpenRouter refused the key."""
+        return bool(self.facts.get("refused"))
 
     def to_json(self) -> dict[str, Any]:
         """As scripts see it."""

@@ -625,7 +625,8 @@ ranking = sa.Table(
     sa.Column("set_id", Id, sa.ForeignKey("ranking_set.id"), primary_key=True),
     sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False, comment="from 1, without gaps"),
     sa.Column("slug", sa.String, nullable=False, comment="as its source names it: a permaslug, an id, an author"),
-    sa.Column("model_id", sa.String, comment="the model of the catalog it is; NULL: not known, or an author"),
+    sa.Column("model_id", sa.String, index=True,
+              comment="the model of the catalog it is; NULL: not known, or an author"),
     sa.Column("tokens", sa.BigInteger, comment="NULL: not told"),
     sa.Column("share", Exact, comment="of all tokens of the window, 0 to 1"),
     sa.Column("score", Exact, comment="of a derived one: what it is ordered by, in the unit of its dimension"),
@@ -633,7 +634,7 @@ ranking = sa.Table(
     sa.Column("growth", Exact, comment="tokens against the week before, 0.1: ten percent more; NULL: not known"),
     sa.Column("trend", Json, comment="tokens of the last four weeks, the oldest first; null: not ranked then"),
     comment="The ranks of a ranking",
-)
+)  # fmt: skip
 
 benchmark = sa.Table(
     "benchmark",
@@ -685,6 +686,7 @@ capability = sa.Table(
     sa.Column("known_to", Instant, comment="when it became otherwise; NULL: it stands"),
     sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False),
     sa.Index("one_open_capability", "model_id", "capability", unique=True, info={WHERE: "known_to IS NULL"}),
+    sa.Index("past_capabilities", "model_id", "capability", "known_to", info={WHERE: "known_to IS NOT NULL"}),
     comment="The capability matrix, cell by cell, over time",
     sqlite_autoincrement=True,
 )
@@ -695,7 +697,12 @@ research_step = sa.Table(
     sa.Column("id", Id, primary_key=True),
     sa.Column("run_id", Id, sa.ForeignKey("sync_run.id"), nullable=False, index=True),
     sa.Column("step", sa.String, nullable=False, comment="providers, endpoints, rankings …"),
-    sa.Column("status", sa.String, nullable=False, comment="completed, skipped or failed"),
+    sa.Column(
+        "status",
+        sa.String,
+        nullable=False,
+        comment="completed, skipped, failed, or reused: an earlier run of the day did it",
+    ),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("finished_at", Instant, nullable=False),
     sa.Column("facts", Json, nullable=False, comment="what it did: counts, and what a person wants to know"),

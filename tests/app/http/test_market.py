@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -131,6 +133,18 @@ def test_a_matrix_is_narrowed_with_its_changes() -> None:
     assert [it["name"] for it in found["capabilities"]] == ["tools"]
     # of all: what a model that is gone lost is shown as well
     assert market._narrowed(matrix, market._columns(()), is_of_some=False)["changes"] == changes
+
+
+def test_an_instant_may_be_an_age() -> None:
+    now = datetime(2026, 11, 26, 16, 15, tzinfo=UTC)
+    service: Any = SimpleNamespace(now=lambda: now)
+    for text, at in (("30d", now - timedelta(days=30)), ("2w", now - timedelta(days=14)),
+                     ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC))):  # fmt: skip
+        assert market._instant_of(service, "since", text) == at
+    for text in ("30", "soon", "-1d"):
+        with pytest.raises(Refusal) as caught:
+            market._instant_of(service, "since", text)
+        assert caught.value.problem.more["parameter"] == "since"
 
 
 def test_a_capability_that_there_is_not_is_refused_with_what_comes_near() -> None:

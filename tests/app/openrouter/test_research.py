@@ -23,7 +23,7 @@ from llmhive.store.tables import ranking_set, token_count
 from tests import upstream_answers as answers
 from tests import upstream_data as data_api
 from tests.fake_openrouter import Record, Request, Response, dump, ok, status
-from tests.researching import DATA_REQUESTS, Clock, Lab, by_step, outcomes
+from tests.researching import DATA_REQUESTS, FOLLOW, Clock, Lab, by_step, outcomes
 from tests.support import sqlite_template
 from tests.upstream import KEY, Upstream, World
 
@@ -173,7 +173,8 @@ def test_the_second_run_of_a_day_repeats_nothing(lab: Lab) -> None:
     lab.told.clear()
     second = lab.run()
     assert second.status == "unchanged"
-    assert second.steps is None
+    assert outcomes(second) == {}
+    assert {step["facts"]["run"] for step in second.steps or ()} == {first.id}
     assert lab.asked() == ["/models"]
     skipped = lab.events("Step skipped")
     assert [facts["step"] for facts in skipped] == list(ORDER["research"])
@@ -190,7 +191,7 @@ def test_by_force_it_repeats_all(known: Lab) -> None:
 
 def test_the_day_ends_at_midnight(known: Lab) -> None:
     known.clock.advance(hours=10, minutes=58)
-    assert known.run().steps is None
+    assert outcomes(known.run()) == {}
     known.clock.advance(hours=1)
     with known.upstream.change() as world:
         world.today += timedelta(days=1)
@@ -212,7 +213,7 @@ def test_only_what_failed_is_repeated_within_the_day(lab: Lab) -> None:
     lab.clock.advance(minutes=5)
     # one that failed does not make the next one wait
     second = lab.run()
-    assert outcomes(second) == {"providers": "completed", "tasks": "completed"}
+    assert outcomes(second) == {"providers": "completed", "tasks": "completed", **FOLLOW}
     assert sorted(lab.asked()) == ["/classifications/task", "/models", "/providers"]
 
 
@@ -416,7 +417,7 @@ def _tiny(document: Record) -> None:
 
 def _huge(document: Record) -> None:
     for row in document["data"]:
-        row["total_tokens"] = str(int(row["total_tokens"]) * 12)
+        row["total_tokens"] = str(int(row["total_tokens"]) * 30)
 
 
 def _nameless(document: Record) -> None:
@@ -437,6 +438,11 @@ def _empty(document: Record) -> None:
 def _other(document: Record) -> None:
     for row in document["data"]:
         row["date"] = "2025-02-01"
+
+
+def undated(served: Record) -> Record:
+    """A ranking without what only says when it was told."""
+    return {name: it for name, it in served.items() if name not in {"as_of", "citation", "failure"}}
 
 
 BAD = [_twice, _negative, _tiny, _huge, _nameless, _empty, _other]
@@ -462,7 +468,11 @@ def _take_a_bad_set(lab: Lab, spoil: Callable[[Record], None]) -> None:
     step = by_step(run)["rankings"]
     assert (run.status, step["status"]) == ("failed", "failed")
     assert "not published, the last good one stays" in step["error"]
-    assert {name: lab.served(name) for name in names} == good
+    if spoil in {_tiny, _huge}:
+        # the days that are not odd are as they were, which is a statement of today
+        assert {name: undated(lab.served(name)) for name in names} == {name: undated(it) for name, it in good.items()}
+    else:
+        assert {name: lab.served(name) for name in names} == good
     assert lab.read(rankings.tokens, "overall", "day", date(2026, 1, 1)) == counts
     assert {it for name, it in outcomes(run).items() if name != "rankings"} == {"completed"}
     if spoil is not _empty:
@@ -474,7 +484,7 @@ def _take_a_bad_set(lab: Lab, spoil: Callable[[Record], None]) -> None:
     # and a good one replaces both
     lab.upstream.heal()
     lab.clock.advance(hours=1)
-    assert outcomes(lab.run()) == {"rankings": "completed"}
+    assert outcomes(lab.run()) == {"rankings": "completed", **FOLLOW}
     assert lab.served("leaderboard")["window"]["to"] == "2026-10-01"
 
 
@@ -487,8 +497,8 @@ def test_a_bad_category_is_failed_alone(known: Lab, spoil: Callable[[Record], No
     step = by_step(run)["categories"]
     assert step["status"] == "failed"
     assert step["facts"]["failed"] == 1
-    assert step["facts"]["published"] + step["facts"]["unchanged"] == 11
-    assert known.served(CATEGORY, "legal") == good
+    assert step["facts"]["published"] + step["facts"]["unchanged"] in {11, 12}
+    assert undated(known.served(CATEGORY, "legal")) == undated(good)
     assert known.served(CATEGORY, "health")["window"]["to"] == "2026-10-04"
 
 
@@ -572,7 +582,7 @@ def test_a_refused_key_the_first_time(lab: Lab) -> None:
     # and once it works the order gives way to figures
     lab.clock.advance(hours=1)
     again = lab.run()
-    assert set(outcomes(again)) == failed
+    assert set(outcomes(again)) == {*failed, "endpoints", *FOLLOW}
     assert lab.served("leaderboard")["source"] == "data-api"
 
 
@@ -678,7 +688,7 @@ def test_a_task_that_vanishes_is_no_longer_served(known: Lab) -> None:
     a_day_later(known)
     with known.upstream.change() as world:
         world.tasks["classifications"] = [it for it in world.tasks["classifications"] if it["tag"] != "data:sql"]
-    assert by_step(known.run())["tasks"]["facts"]["tasks"] == 9
+    assert by_step(known.run())["tasks"]["facts"]["published"] == 9
     assert known.ranking("task", "data:sql") is None
 
 
@@ -765,7 +775,7 @@ def test_most_endpoints_fail(lab: Lab) -> None:
     lab.upstream.heal()
     lab.clock.advance(hours=1)
     again = lab.run()
-    assert outcomes(again) == {"endpoints": "completed"}
+    assert outcomes(again) == {"endpoints": "completed", **FOLLOW}
     asked = {path.removeprefix("/models/").removesuffix("/endpoints") for path in lab.asked("/models/")}
     assert asked == failing
 
@@ -785,7 +795,13 @@ def test_a_model_without_endpoints_has_none(known: Lab) -> None:
     a_day_later(known)
     with known.upstream.change() as world:
         world.endpoints["acme/atlas-1"] = []
+    before = offers_of(known)
     step = by_step(known.run())["endpoints"]
+    # it had some: once may be a mistake
+    assert (step["facts"]["gone"], step["facts"]["failed"]) == (0, 1)
+    assert offers_of(known)["acme/atlas-1"] == before["acme/atlas-1"]
+    known.clock.advance(hours=1)
+    step = by_step(known.run(force=True))["endpoints"]
     assert step["facts"]["gone"] == len(World.small().endpoints["acme/atlas-1"])
     assert not any(it["is_active"] for it in known.read(endpoints.of, "acme/atlas-1"))
 
@@ -797,11 +813,11 @@ def test_what_a_crash_left_is_told_to_readers(known: Lab, monkeypatch: pytest.Mo
         world.endpoints["acme/atlas-1"][0]["supports_voice_cloning"] = True
 
     def crash(*_: object, **__: object) -> int:
-        raise ZeroDivisionError
+        raise SystemExit
 
     with monkeypatch.context() as patched:
         patched.setattr(endpoints, "thin", crash)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(SystemExit):
             known.run()
     assert any(it["supports_voice_cloning"] for it in known.read(endpoints.of, "acme/atlas-1"))
     raised: list[str] = []
@@ -878,7 +894,7 @@ def test_all_is_down_after_the_model_list(lab: Lab) -> None:
     }  # fmt: skip
     lab.upstream.heal()
     lab.clock.advance(hours=1)
-    assert set(outcomes(lab.run())) == network
+    assert set(outcomes(lab.run())) == network | set(FOLLOW)
 
 
 def test_the_model_list_is_down(fresh: Lab) -> None:
@@ -938,7 +954,7 @@ def test_a_regular_sync_asks_for_what_changed_and_what_is_popular(lab: Lab) -> N
     quiet = lab.run("regular", popular=2)
     assert set(models_asked(lab)) == set(popular)
     assert lab.asked("/providers") + lab.asked("/endpoints") == []
-    assert outcomes(quiet)["families"] == outcomes(quiet)["capabilities"] == "skipped"
+    assert by_step(quiet)["families"]["facts"]["changed"] == 0
 
 
 def test_a_regular_sync_whose_steps_fail_has_done_its_work(fresh: Lab) -> None:
@@ -1151,3 +1167,125 @@ def test_no_key_in_what_is_stored_or_told(fresh: Lab) -> None:
     assert by_step(run)["providers"]["status"] == "failed"
     assert KEY not in repr(run) + repr(fresh.told)
     assert isinstance(run, Run)
+
+
+# --- what reviews found
+
+
+def test_the_key_is_never_quoted(fresh: Lab) -> None:
+    """An answer that echoes the key is refused whole: what is read of answers ends up in errors and in the database."""
+    echo = {"data": [], "error": {"message": f"Rejected: Authorization: Bearer {KEY}"}}
+    fresh.upstream.fail(RANKINGS, ok(dump(echo)))
+    fresh.upstream.fail("/models/acme/atlas-1/endpoints", ok(dump({"data": {"id": KEY, "endpoints": []}})))
+    run = fresh.run()
+    told = repr((run, fresh.told, [fresh.read(endpoints.of, it) for it in IDS]))
+    with fresh.database.read() as connection:
+        told += repr(connection.execute(sa.text("SELECT * FROM endpoint_check")).all())
+    assert KEY not in told
+    assert KEY[:24] not in told
+    assert "an error: Rejected: Authorization: Bearer [key]" in (by_step(run)["rankings"]["error"] or "")
+    assert "echoes the key" in str(by_step(run)["endpoints"]["facts"]["failed_named"])
+
+
+def test_a_mistake_of_ours_costs_one_step(fresh: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object, **__: object) -> int:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(endpoints, "keep_providers", crash)
+    run = fresh.run()
+    failed = {name: step["error"] for name, step in by_step(run).items() if step["status"] == "failed"}
+    assert failed == {"providers": "internal error: ZeroDivisionError; the log has more"}
+    assert "ZeroDivisionError: of ours" in str(fresh.events("Run failed"))
+
+
+def test_one_odd_day_does_not_hold_up_the_others(known: Lab) -> None:
+    """A day of an outage is doubted for a week, while the days after it are taken in; then it is believed."""
+    odd = TODAY
+
+    def outage(document: Record) -> None:
+        for row in document["data"]:
+            if row["date"] == odd.isoformat():
+                row["total_tokens"] = str(int(row["total_tokens"]) // 50)
+
+    known.upstream.fail(RANKINGS, altered(known, outage))
+    for day in range(1, 9):
+        a_day_later(known)
+        run = known.run()
+        served = known.served("leaderboard")
+        if day < 8:
+            assert by_step(run)["rankings"]["status"] == "failed"
+            assert f"{odd} has" in by_step(run)["rankings"]["error"]
+        if day > 1:
+            assert served["window"]["to"] == (odd + timedelta(days=day - 1)).isoformat()
+    assert by_step(run)["rankings"]["status"] == "completed"
+
+
+def test_too_many_rows_cannot_be_read(known: Lab) -> None:
+    good = known.served("leaderboard")
+    a_day_later(known, 20)
+
+    def spoil(document: Record) -> None:
+        for number, row in enumerate(document["data"]):
+            if number % 8 == 0:
+                row["total_tokens"] = 1.5
+
+    known.upstream.fail(RANKINGS, altered(known, spoil))
+    run = known.run()
+    assert by_step(run)["rankings"]["status"] == "failed"
+    assert "rows cannot be read" in by_step(run)["rankings"]["error"]
+    assert known.served("leaderboard") == good
+
+
+def test_neighbours_that_are_unknown_do_not_end_the_asking(fresh: Lab) -> None:
+    with fresh.upstream.change() as world:
+        base = world.models[0]
+        for number in range(40):
+            name = f"aaa/gone-{number:02}"
+            world.models.append({**base, "id": name, "canonical_slug": f"{name}-20260101"})
+    fresh.upstream.fail("/models/aaa/*", status(404))
+    facts = by_step(fresh.run())["endpoints"]["facts"]
+    assert facts["failed"] == 40
+    assert facts["models"] == len(IDS)
+
+
+def test_a_key_that_comes_later_the_same_day(fresh: Lab) -> None:
+    fresh.run(key=None)
+    assert fresh.served("leaderboard")["source"] == "models-order"
+    fresh.clock.advance(hours=1)
+    run = fresh.run()
+    assert {"rankings", "categories", "endpoints", *FOLLOW} <= set(outcomes(run))
+    assert fresh.served("leaderboard")["source"] == "data-api"
+    assert fresh.ranking("fastest") is not None
+
+
+def test_a_benchmark_answer_that_is_cut_ends_nothing(known: Lab) -> None:
+    before = known.read(benchmarks.size, "artificial-analysis")
+    a_day_later(known)
+
+    def cut(request: Request) -> Response | None:
+        document = data_api.benchmarks(world_of(known), request.query)
+        document["data"] = document["data"][:1]
+        document["meta"]["model_count"] = 1
+        return ok(dump(document))
+
+    known.upstream.fail("/benchmarks", cut)
+    facts = by_step(known.run())["benchmarks"]["facts"]
+    assert facts["gone"] == 0
+    assert facts["cut_short"] >= 1
+    assert known.read(benchmarks.size, "artificial-analysis") == before
+
+
+def test_a_refusal_that_names_without_end_does_not_burn_the_budget(known: Lab) -> None:
+    a_day_later(known, 7)
+
+    def refuse(request: Request) -> Response | None:
+        if "category" not in request.query:
+            return None
+        names = " | ".join(f'"{request.query["category"][:20]}-{number}"' for number in range(50))
+        return status(400, json={"error": {"code": 400, "message": f"expected one of {names}"}})
+
+    known.upstream.fail(RANKINGS, refuse)
+    run = known.run()
+    assert by_step(run)["categories"]["status"] == "failed"
+    asked = [it for it in known.upstream.requests if "category" in it.query and it.path.endswith("rankings-daily")]
+    assert len(asked) <= 12 + 12 + 24

@@ -45,6 +45,9 @@ def models(
     input: Annotated[list[str] | None, typer.Option("--in", help="Modality it takes: image, file … (repeat)")] = None,
     output: Annotated[list[str] | None, typer.Option("--out", help="Modality it gives: text, image … (repeat)")] = None,
     supports: Annotated[list[str] | None, typer.Option(help="Parameter: tools, structured_outputs … (repeat)")] = None,
+    capability: Annotated[
+        list[str] | None, typer.Option(help="What it can do: vision, tools, json_mode … (repeat)")
+    ] = None,
     min_context: Annotated[str | None, typer.Option(help="Least context length in tokens: 200k, 1M.")] = None,
     min_output: Annotated[str | None, typer.Option(help="Least output cap in tokens: 32k.")] = None,
     max_prompt: Annotated[float | None, typer.Option(help="Most USD per million prompt tokens.")] = None,
@@ -85,6 +88,7 @@ def models(
         inputs=tuple(input or ()),
         outputs=tuple(output or ()),
         parameters=tuple(supports or ()),
+        capabilities=tuple(capability or ()),
         min_context=None if min_context is None else count(min_context),
         min_output=None if min_output is None else count(min_output),
         max_prompt=max_prompt,
@@ -220,7 +224,7 @@ def model(
     )
     _show_prices(found)
     offers.show_endpoints(console, found, endpoints, counts_tokens=not _counts_no_tokens(found))
-    offers.show_ranks(console, ranks)
+    offers.show_ranks(console, name, ranks)
     offers.show_benchmarks(console, benchmarks)
     if found["description"]:
         console.print()

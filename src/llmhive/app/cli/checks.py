@@ -11,6 +11,7 @@ from llmhive.app import wiring
 from llmhive.app.cli import render
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.settings import Settings
+from llmhive.catalog.run import DONE, Run
 from llmhive.errors import LLMHiveError, Refused
 from llmhive.store import alerts, captures, catalog, runs
 from llmhive.store.database import Database, Schema
@@ -71,6 +72,7 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
     found.append(Finding("tables", ok=True, found="up to date"))
     with database.read() as connection:
         running, last = runs.running(connection), runs.last_finished(connection, "regular")
+        research = runs.last_finished(connection, "research")
         state, clock = catalog.state(connection), runs.clock(connection, now)
         is_held, held_values = captures.is_anything_held(connection, "all"), catalog.count_held(connection)
         pending, given_up = alerts.pending(connection), alerts.given_up(connection)
@@ -103,12 +105,34 @@ def _database(database: Database, settings: Settings, now: datetime) -> list[Fin
         advice = "`llmhive unpin` lets syncs change the catalog again."
         found.append(Finding("pinned", True, f"to the snapshot {state.pinned!r}", advice=advice))
     found += _alerts(pending, given_up, settings)
-    if last is not None:
-        ok = last.status in {"completed", "unchanged"}
-        when = render.ago(last.finished_at, now)
-        words = f"{last.status}, {when}" + (f": {last.error}" if last.error else "")
-        found.append(Finding("last sync", ok, words, advice=None if ok else "Run `llmhive sync` again."))
-    return found
+    found += _last_sync(last, now)
+    return [*found, *([_research(research, now)] if state.source == "openrouter" else [])]
+
+
+def _last_sync(last: Run | None, now: datetime) -> list[Finding]:
+    if last is None:
+        return []
+    ok = last.status in DONE
+    return [Finding("last sync", ok, _ended(last, now), advice=None if ok else "Run `llmhive sync` again.")]
+
+
+def _ended(run: Run, now: datetime) -> str:
+    error = f": {render.short(run.error, f'llmhive show {run.id}')}" if run.error else ""
+    return f"{run.status}, {render.ago(run.finished_at, now)}{error}"
+
+
+def _research(last: Run | None, now: datetime) -> Finding:
+    """How the last research run ended, and what to do."""
+    if last is None:
+        advice = "`llmhive sync --research` brings rankings, benchmarks and all endpoints."
+        return Finding("research", ok=True, found="never done", advice=advice)
+    words = _ended(last, now)
+    if last.status in DONE:
+        return Finding("research", ok=True, found=words)
+    advice = "Run `llmhive sync --research` again: it goes on where this one stopped."
+    if last.status == "held":
+        advice = f"Look at `llmhive show {last.id}`; `llmhive accept {last.id}` believes it."
+    return Finding("research", ok=last.status != "failed", found=words, advice=advice)
 
 
 def _alerts(pending: int, given_up: int, settings: Settings) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,13 +17,14 @@ from llmhive.catalog.query import Query
 from llmhive.errors import NotFound
 
 _EMPTY = "The catalog is empty. Run `llmhive sync` first."
-_DIGITS = re.compile(r"\d+")
+_DIGITS = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
 def families(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FAMILY", help="anthropic/claude, claude, or a model of it: its members."),
+        typer.Argument(metavar="FAMILY", help="anthropic/claude, claude, an author, or a model of it: its members."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Inactive models as well.")] = False,
     json: Json = False,
@@ -35,7 +36,7 @@ def families(
     with Catalog.open() as catalog:
         found = catalog.families()
         listed = {row["id"]: row for row in catalog.models(Query(active=None)).data}
-    chosen = _of_families(found, names or ())
+        chosen = _of_families(found, names or (), lambda name: _model(catalog, name))
     if json:
         shown = chosen if names or everything else [it for it in chosen if _is_active(it, listed)]
         render.as_json({"data": shown, "total": len(shown)})
@@ -55,8 +56,18 @@ def _is_active(it: Mapping[str, Any], listed: Mapping[str, Mapping[str, Any]]) -
     return row is not None and bool(row["is_active"])
 
 
-def _of_families(found: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The members of the families that are named: by author and line, by the line, or by one of their models."""
+def _model(catalog: Catalog, name: str) -> str | None:
+    """The id of the model that a name means, as `llmhive model` takes it; None: none."""
+    try:
+        return str(catalog.model(name)["id"])
+    except NotFound:
+        return None
+
+
+def _of_families(
+    found: list[dict[str, Any]], names: Sequence[str], meant: Callable[[str], str | None]
+) -> list[dict[str, Any]]:
+    """The members of the families that are named: by author and line, by the line or the author, or by a model."""
     if not names:
         return found
     if not found:
@@ -66,10 +77,11 @@ def _of_families(found: list[dict[str, Any]], names: Sequence[str]) -> list[dict
     wanted: set[str] = set()
     for name in names:
         text = name.casefold()
-        matched = {it for it in all_ if text in {it.casefold(), it.casefold().partition("/")[2]}}
-        matched = matched or ({of_model[text]} if text in of_model else set())
+        matched = {it for it in all_ if text in {it.casefold(), *it.casefold().split("/", 1)}}
+        if not matched and (model_id := meant(name)) in of_model:
+            matched = {of_model[model_id]}
         if not matched:
-            words = sorted(all_ | {it.partition("/")[2] for it in all_})
+            words = sorted(all_.union(*(it.split("/", 1) for it in all_)))
             near = difflib.get_close_matches(text, words, n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise NotFound(f"There is no family {name!r}.{hint} `llmhive families --all` shows all there are.")
@@ -90,11 +102,11 @@ def _show_families(
             shown = members if everything else [it for it in members if _is_active(it, listed)]
             sizes = sorted({it["size"] for it in shown if it["size"]}, key=_natural)
             rows.append(
-                (name, f"{active}/{len(members)}", ", ".join(_generations(shown, listed)) or "–",
+                (name, f"{active}/{len(members)}", ", ".join(_generations(shown)) or "–",
                  ", ".join(sizes) or "–")
             )  # fmt: skip
-    columns = ("family", "active/ever", "generations, newest first", "sizes")
-    gives = {"sizes": 9, "generations, newest first": 12, "family": 16}
+    columns = ("family", "active/ever", "generations, highest first", "sizes or tiers")
+    gives = {"sizes or tiers": 14, "generations, highest first": 12, "family": 16}
     render.table(console, columns, rows, right=("active/ever",), gives=gives)
     gone = len(by_family) - len(rows)
     line = f"{len(rows)} famil{'y' if len(rows) == 1 else 'ies'} · each id counts, variants and aliases too"
@@ -102,14 +114,11 @@ def _show_families(
     console.print(line + " · llmhive families FAMILY", style="dim")
 
 
-def _generations(members: Sequence[Mapping[str, Any]], listed: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Generations by when their first model came; those of which that is not known by their number."""
-    first: dict[str, str] = {}
-    for it in members:
-        if (generation := it["generation"]) is not None and not it["model_id"].startswith("~"):
-            created = listed.get(it["model_id"], {}).get("created_at") or ""
-            first[generation] = min(first.get(generation) or created, created or first.get(generation, ""))
-    return sorted(first, key=lambda it: (first[it], _natural(it)), reverse=True)
+def _generations(members: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The highest number first, 4.5 before 4; what is no number comes last."""
+    names = {it["generation"] for it in members if it["generation"] and not it["model_id"].startswith("~")}
+    numbers = sorted(filter(_NUMBER.fullmatch, names), key=_natural, reverse=True)
+    return numbers + sorted(names.difference(numbers), key=_natural)
 
 
 def _natural(text: str) -> tuple[Any, ...]:
@@ -130,7 +139,7 @@ def _show_members(
         ("model", [it["model_id"] for it in members]),
         ("family", [it["family"] if many else "" for it in members]),
         ("generation", [it["generation"] or "" for it in members]),
-        ("size", [it["size"] or "" for it in members]),
+        ("size or tier", [it["size"] or "" for it in members]),
         ("edition", [it["edition"] or "" for it in members]),
         ("release", [it["release"] or "" for it in members]),
         ("active", [("yes" if _is_active(it, listed) else "no") if everything else "" for it in members]),
@@ -141,7 +150,7 @@ def _show_members(
         columns = [column for column in columns if any(column[1])]
         gives = {"edition": 8, "model": 22}
         kept, _ = render.fitting(
-            console, columns, spared=("release", "edition", "family", "size", "generation"), gives=gives
+            console, columns, spared=("release", "edition", "family", "size or tier", "generation"), gives=gives
         )
         headers = [name for name, _ in kept]
         rows = list(zip(*(cells for _, cells in kept), strict=True))

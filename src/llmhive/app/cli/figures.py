@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_DOWN, Context, Decimal
@@ -82,7 +81,21 @@ def four_digits(number: str) -> str:
 
 def uptime(percentage: float | None) -> str:
     """Percent with two decimals, cut off: 99.999 is not 100."""
-    return UNKNOWN if percentage is None else f"{math.floor(Decimal(str(percentage)) * 100) / 100:.2f}"
+    return UNKNOWN if percentage is None else _cut_off(Decimal(str(percentage)), 2)
+
+
+def uptimes(percentages: Sequence[str]) -> list[str]:
+    """Percents cut off after so many decimals, two to four, as tell them apart where they differ."""
+    numbers = [Decimal(it) for it in percentages]
+    for places in (2, 3, 4):
+        shown = [_cut_off(it, places) for it in numbers]
+        if len(set(shown)) == len(set(numbers)):
+            break
+    return shown
+
+
+def _cut_off(number: Decimal, places: int) -> str:
+    return str(number.quantize(Decimal(1).scaleb(-places), ROUND_DOWN))
 
 
 def dated(text: str | None, now: datetime) -> str | None:

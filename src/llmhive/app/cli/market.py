@@ -37,6 +37,9 @@ def capabilities(
         list[str] | None, typer.Argument(metavar="MODEL", help="Models to compare, by id or slug.")
     ] = None,
     changes: Annotated[bool, typer.Option("--changes", help="What models gained and lost.")] = False,
+    learned: Annotated[
+        bool, typer.Option("--learned", help="With --changes: also what became known, and was unknown before.")
+    ] = False,
     since: Annotated[str, typer.Option(help="With --changes: since when (2026-05-01, 30d).")] = "30d",
     explain: Annotated[bool, typer.Option("--explain", help="What says so, and since when, for each cell.")] = False,
     json: Json = False,
@@ -45,6 +48,8 @@ def capabilities(
 
     Without a MODEL how many of the active ones can; with some a table of them.
     """
+    if learned and not changes:
+        raise UsageError("--learned is for changes: llmhive capabilities --changes --learned.")
     if explain and not names:
         raise UsageError("--explain is for models: llmhive capabilities MODEL… --explain.")
     with Catalog.open() as catalog:
@@ -60,7 +65,7 @@ def capabilities(
     elif changes:
         ids = {it["id"] for it in found["data"]}
         told = [it for it in told if not names or it["model"] in ids]
-        _show_changes(told, instant(begins), json=json)
+        _show_changes(told, instant(begins), learned=learned, json=json)
     elif json:
         render.as_json(found)
     elif not names:
@@ -83,14 +88,18 @@ def _show_counts(found: dict[str, Any]) -> None:
     columns = ("capability", "yes", "no", "unknown", "what it is")
     render.table(console, columns, rows, right=("yes", "no", "unknown"), gives={"what it is": 12, "capability": 16})
     console.print(
-        f"{found['total']} active models; yes: some endpoint can · llmhive capabilities MODEL…", style="dim"
-    )  # fmt: skip
-    told = found["changes"]
-    if not told:
+        f"{found['total']} active models; yes: some endpoint can · llmhive capabilities MODEL… · "
+        "llmhive models --capability NAME",
+        style="dim",
+    )
+    if not found["changes"]:
         console.print("No model gained or lost any of them so far.", style="dim")
         return
+    told, became_known = _apart(found["changes"])
     console.print()
-    console.print(f"Changed last, {render.moment(told[0]['at'])}:")
+    console.print(f"Changed last, {render.moment(found['changes'][0]['at'])}:")
+    if became_known:
+        console.print(_became_known(became_known), style="dim")
     for it in told[:_CHANGES_SHOWN]:
         console.print(render.escape(_change(it)), no_wrap=True, overflow="ellipsis")
     if len(told) > _CHANGES_SHOWN:
@@ -101,13 +110,28 @@ def _change(it: Mapping[str, Any]) -> str:
     return f"{it['model']}: {it['capability']} {it['before']['state']} → {it['after']['state']}"
 
 
-def _show_changes(told: list[dict[str, Any]], since: str, *, json: bool) -> None:
+def _apart(told: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """What was gained and lost, and how many cells became known: that is no gain and no loss."""
+    changed = [it for it in told if it["before"]["state"] != "unknown"]
+    return changed, len(told) - len(changed)
+
+
+def _became_known(count: int) -> str:
+    return f"{count:,} cell{'' if count == 1 else 's'} became known: llmhive capabilities --changes --learned"
+
+
+def _show_changes(found: list[dict[str, Any]], since: str, *, learned: bool, json: bool) -> None:
+    told, became_known = _apart(found)
+    if learned:
+        told = found
     if json:
-        render.as_json({"data": told, "total": len(told), "since": since})
+        render.as_json({"data": told, "total": len(told), "learned": became_known, "since": since})
         return
     console = render.out()
     if not told:
-        console.print(f"Nothing changed since {render.moment(since)}.", style="dim")
+        console.print(f"No model gained or lost anything since {render.moment(since)}.", style="dim")
+        if became_known:
+            console.print(_became_known(became_known), style="dim")
         return
     rows = [
         (it["at"][:10], it["model"], it["capability"], f"{it['before']['state']} → {it['after']['state']}",
@@ -116,7 +140,9 @@ def _show_changes(told: list[dict[str, Any]], since: str, *, json: bool) -> None
     ]  # fmt: skip
     columns = ("when", "model", "capability", "change", "because")
     render.table(console, columns, rows, gives={"because": 12, "model": 18, "capability": 14})
-    console.print(f"{len(told)} since {render.moment(since)}", style="dim")
+    console.print(f"{len(told):,} since {render.moment(since)}", style="dim")
+    if became_known and not learned:
+        console.print(_became_known(became_known), style="dim")
 
 
 def _show_matrix(found: dict[str, Any]) -> None:

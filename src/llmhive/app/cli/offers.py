@@ -62,11 +62,8 @@ def _columns(
     )
     yield "quantized", [it["quantization"] or figures.UNKNOWN for it in active]
     yield (
-        "uptime %",
-        [
-            figures.uptime(it["uptime_last_1d"] if it["uptime_last_30m"] is None else it["uptime_last_30m"])
-            for it in active
-        ],
+        "uptime 30m %",
+        [_uptime(it) for it in active],
     )
     yield "latency ms", [_median(it["latency_ms"]) for it in active]
     yield "tokens/s", [_median(it["throughput_tps"]) for it in active]
@@ -92,6 +89,13 @@ def _discount(fraction: str | None) -> str:
         return figures.UNKNOWN
     text = f"{figures.four_digits(str(abs(part * 100)))} %"
     return "–" if not part else f"{text} off" if part > 0 else f"{text} more"
+
+
+def _uptime(it: Mapping[str, Any]) -> str:
+    """That of the last 30 minutes; where it is not known the day's, marked as such."""
+    if it["uptime_last_30m"] is None and it["uptime_last_1d"] is not None:
+        return f"{figures.uptime(it['uptime_last_1d'])} (1d)"
+    return figures.uptime(it["uptime_last_30m"])
 
 
 def _median(spread: Mapping[str, float | None] | None) -> str:
@@ -131,13 +135,14 @@ def _notes(
         yield f"Left out for want of width: {', '.join(left_out)}. `--json` has all."
 
 
-def show_ranks(console: Console, ranks: Sequence[Mapping[str, Any]]) -> None:
-    """Where a model stands best, in a line."""
+def show_ranks(console: Console, model_id: str, ranks: Sequence[Mapping[str, Any]]) -> None:
+    """Where a model stands best, in a line; each ranking by the name that `llmhive rankings` takes."""
     if not ranks:
         return
     best = sorted(ranks, key=lambda it: it["rank"])
-    words = [f"#{it['rank']} {it['category_title'] or it['title']}" for it in best[:_BEST_RANKS]]
-    more = f" · and {len(best) - _BEST_RANKS} more" if len(best) > _BEST_RANKS else ""
+    words = [f"#{it['rank']} {it['category'] or it['dimension']}" for it in best[:_BEST_RANKS]]
+    left = len(best) - _BEST_RANKS
+    more = f", and {left} more: llmhive model {model_id} --json" if left > 0 else ""
     console.print()
     console.print("Ranks", style="bold")
     console.print(render.escape(" · ".join(words) + more))

@@ -45,8 +45,18 @@ def rankings(
             _explain(_documented(catalog, name), json=json)
         else:
             _check(catalog, name)
-            found = catalog.ranking(name, limit if json else None)
+            found = _ranking(catalog, name, limit if json else None)
             _show(found, limit, json=json)
+
+
+def _ranking(catalog: Catalog, name: str, limit: int | None = None) -> dict[str, Any]:
+    """A ranking; where there is none of the name, the error says what lists them."""
+    try:
+        return catalog.ranking(name, limit)
+    except NotFound as error:
+        if "--list" in str(error) or any(it["name"] == name for it in catalog.ranking_categories()):
+            raise
+        raise NotFound(f"{error} `llmhive rankings --list` shows all there are.") from error
 
 
 def _check(catalog: Catalog, name: str) -> None:
@@ -97,6 +107,8 @@ def _columns(found: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     # a growth that is the score is shown once
     is_growth = bool(data) and all(it["score"] is not None and it["score"] == it["growth"] for it in data)
     scores = [shown(it["score"]) if it["score"] is not None and not is_growth else "" for it in data]
+    if found["dimension"] == "most_reliable" and all(scores):
+        scores = figures.uptimes([it["score"] for it in data])
     if is_task:
         yield header, scores
     tokens = ["" if it["tokens"] is None else figures.volume(it["tokens"]) for it in data]
@@ -107,7 +119,7 @@ def _columns(found: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "of its tokens" if is_task else "share", shares
     has_before = any(it["previous_rank"] is not None for it in data)
     yield "change", [figures.change(it["change"], is_new=has_before) for it in data]
-    yield "growth", [figures.growth(it["growth"]) for it in data]
+    yield header if is_growth else "growth", [figures.growth(it["growth"]) for it in data]
     yield "4 weeks", [figures.trend(it["trend"]) for it in data]
     if not is_task:
         yield header, scores
@@ -120,11 +132,11 @@ def _who(it: Mapping[str, Any]) -> str:
 
 
 _SCORES: Mapping[str, tuple[str, Callable[[str], str]]] = {
-    "trending": ("growth", figures.growth),
+    "trending": ("median growth", figures.growth),
     "task": ("of its requests", figures.percent),
     "best_value": ("points per $/M", figures.four_digits),
     "fastest": ("tokens/s", figures.four_digits),
-    "most_reliable": ("uptime %", lambda score: figures.uptime(float(score))),
+    "most_reliable": ("uptime 1d %", lambda score: figures.uptime(float(score))),
     "lowest_cost": ("$/M", figures.four_digits),
     "long_context": ("context", lambda score: render.tokens(int(score))),
     "multimodal": ("kinds of input", figures.four_digits),
@@ -161,10 +173,27 @@ def _notes(found: dict[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"All tokens of that time: {figures.volume(facts['total_tokens'])}{rest}"
     if any(it["slug"] in partial for it in data):
         yield f"* below the top 50 on some of the {facts['days']} days: it had at least so many"
+    if (before := _before(found)) is not None:
+        yield before
     if any(it["previous_rank"] is not None for it in data) and any(it["previous_rank"] is None for it in data):
         yield "new: not among the ranks a week before"
     if found["citation"]:
         yield found["citation"]
+
+
+def _before(found: Mapping[str, Any]) -> str | None:
+    """What change and growth of tokens are against; None where neither is shown."""
+    data = found["data"]
+    if not any(it["tokens"] is not None for it in data):
+        return None
+    if all(it["previous_rank"] is None and it["growth"] is None for it in data):
+        return None
+    if found["dimension"] == "most_used":
+        against, blank = "the four weeks that ended a week earlier", "not all of these days are known"
+    else:
+        against, blank = "the week before", "that week is not fully known"
+    what = "median growth" if found["dimension"] == "trending" else "growth in tokens"
+    return f"change in ranks and {what} are against {against}; blank: {blank}"
 
 
 def _source(found: Mapping[str, Any]) -> str:
@@ -232,7 +261,7 @@ def _documented(catalog: Catalog, name: str) -> dict[str, Any]:
             "name": name, "category": None, "title": BY_NAME[name].title,
         }  # fmt: skip
     if entry is None:
-        catalog.ranking(name)
+        _ranking(catalog, name)
         raise NotFound(f"There is no ranking {name!r}. `llmhive rankings --list` shows all there are.")
     told = BY_NAME[entry["dimension"]]
     return {

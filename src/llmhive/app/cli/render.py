@@ -1,4 +1,4 @@
-"""How the command speaks: JSON for scripts, tables and short sentences for people; progress on stderr."""
+"""How the command speaks: JSON for scripts, tables and short sentences for people."""
 
 from __future__ import annotations
 
@@ -108,8 +108,10 @@ def tokens(count: int | None) -> str:
     if count == 0:
         return "–"
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.3g}{unit}"
+        # what rounds up to a thousand of one unit is one of the next
+        if 10_000 * count >= 9_995 * size:
+            number = count / size
+            return f"{f'{number:.3g}' if number < 999.5 else f'{number:.0f}'}{unit}"
     return str(count)
 
 
@@ -136,6 +138,24 @@ def span(length: timedelta) -> str:
 def moment(text: str | None) -> str:
     """An ISO instant for people."""
     return "–" if text is None else f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def as_of(text: str) -> str:
+    """When something was true, as its source dates it: an instant as all are shown, a day or words as they are."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return moment(text) if "T" in text and at.tzinfo is not None else text
+
+
+def short(text: str, more: str | None = None, *, at_most: int = 100) -> str:
+    """A text in one line of about so many letters; where it is cut, `more` is the command that tells it whole."""
+    line = " ".join(text.split())
+    if len(line) <= at_most:
+        return line
+    kept = line[:at_most].rpartition(" ")[0] or line[:at_most]
+    return f"{kept.rstrip(' ,;:.(')} …{f' {more}' if more else ''}"
 
 
 def table(
@@ -235,85 +255,3 @@ def chart(console: Console, lines: Sequence[Sequence[tuple[float, float]]]) -> N
     figure.ruler("y").ticks(marks, [f"{value:.4g}" for value in marks])
     for row in figure.build().string(colorless=True).splitlines():
         console.print(escape(row.rstrip()), no_wrap=True, overflow="crop")
-
-
-class Narrator:
-    """Tells a run's progress to a person watching: one live line, and a line for what went wrong."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-        self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.fields[far]}"), console=Console(stderr=True), transient=True,
-        )  # fmt: skip
-        self._task = self._progress.add_task("Starting", total=None, far="")
-
-    def __enter__(self) -> Narrator:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, event: str, /, **facts: object) -> None:
-        """Show an event."""
-        say: dict[str, Callable[[], str]] = {
-            "Rate limited": lambda: f"OpenRouter asks to wait; trying again in {_seconds(facts)}.",
-            "Retrying": lambda: f"{facts.get('reason', 'No answer')}; trying again in {_seconds(facts)}.",
-            "Waiting for another sync": lambda: (
-                f"Run {facts.get('run')} is running, or died without a word; looking again for at most "
-                f"{facts.get('at_most_seconds')} s."
-            ),
-            "Took over": lambda: f"Run {facts.get('run')} had died; it is marked interrupted.",
-            "Alert not delivered": lambda: (
-                f"An alert to {facts.get('channel')} was not delivered ({facts.get('error')}); it is sent again later."
-            ),
-            "Waiting for the request budget": lambda: (
-                f"OpenRouter allows so many requests a minute; going on in {_seconds(facts)}."
-            ),
-            "Step failed": lambda: f"{facts.get('step')} failed: {facts.get('why')}",
-            "Left out a capture": lambda: f"Left out a stored capture that can no longer be read: {facts.get('error')}",
-        }
-        if event in say:
-            self._progress.console.print(escape(say[event]()), style="yellow", highlight=False)
-        if event == "Progress":
-            self._show_progress(facts)
-        elif event == "Step progress":
-            self._show_progress({"what": _step(facts), "done": facts.get("done"), "whole": facts.get("of")})
-        elif event == "Step begins":
-            self._progress.update(self._task, description=_step(facts), total=None, far="")
-        elif event in _DOING:
-            self._progress.update(self._task, description=_DOING[event], total=None, far="")
-
-    def _show_progress(self, facts: Mapping[str, object]) -> None:
-        if "received" in facts:
-            done, whole = _count(facts.get("received")), _count(facts.get("expected"))
-            what, far = "Downloading", f"{(done or 0) / 1e6:.1f}{f'/{whole / 1e6:.1f}' if whole else ''} MB"
-        else:
-            done, whole = _count(facts.get("done")), _count(facts.get("whole"))
-            what, far = str(facts.get("what")), f"{100 * done / whole:.0f} %" if done and whole else ""
-        self._progress.update(self._task, description=what, completed=done, total=whole, far=far)
-
-
-_DOING = {
-    "Preparing the database": "Preparing the database",
-    "Requesting": "Asking OpenRouter",
-    "Received": "Comparing",
-    "Reading the history anew": "Reading the history anew",
-    "Ordering the history": "Ordering the history",
-    "Writing the history": "Writing the history",
-}
-
-
-def _step(facts: Mapping[str, object]) -> str:
-    return str(facts.get("step")).capitalize()
-
-
-def _count(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _seconds(facts: Mapping[str, object]) -> str:
-    value = facts.get("seconds", facts.get("wait"))
-    return f"{value:.1f} s" if isinstance(value, int | float) else "a moment"

@@ -109,6 +109,8 @@ def _headline(run: Run) -> tuple[str, tuple[str, ...]]:
 
 def _headline_of_sync(run: Run, took: str, number: str) -> str:
     if run.status in {"completed", "unchanged"}:
+        if run.kind == "research" and not run.dry_run:
+            return f"Researched {run.models_seen:,} models{took}{number}: {_brought(run)}."
         if run.kind == "bootstrap":
             return f"Loaded the bootstrap catalog: {run.models_seen} models{number}."
         if run.dry_run:
@@ -127,9 +129,31 @@ _NAMES = {"backfill": "Backfill", "rollback": "Rollback", "research": "Research"
 
 
 def _news(run: Run) -> str:
+    if run.status != "unchanged" and not _is_quiet(run):
+        return ""
+    if steps.news(run):
+        # which the lines of the steps tell
+        return ", model list: nothing new"
     if run.status == "unchanged":
         return ", nothing new"
-    return ", nothing new but what is not compared (benchmarks and the like)" if _is_quiet(run) else ""
+    return ", nothing new but what is not compared (benchmarks and the like)"
+
+
+def _brought(run: Run) -> str:
+    """What a research run brought: of the model list, and of its steps."""
+    counts = (
+        (run.added, "new"),
+        (run.deactivated, "gone"),
+        (run.reactivated, "back"),
+        (run.repriced, "repriced"),
+        (run.changed, "changed"),
+        (run.held, "held"),
+    )
+    listed = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    found = steps.news(run)
+    if not listed and not found:
+        return "nothing changed"
+    return "; ".join(it for it in (f"model list: {listed}" if listed else "model list unchanged", found) if it)
 
 
 def _is_quiet(run: Run) -> bool:

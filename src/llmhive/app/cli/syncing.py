@@ -12,6 +12,7 @@ from llmhive.app import wiring
 from llmhive.app.cli import render, summary, work
 from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog
+from llmhive.catalog.model import instant
 from llmhive.catalog.run import Kind, Run
 
 
@@ -88,9 +89,10 @@ def status(json: Json = False) -> None:
     """When the last sync was and how it ended, what the catalog holds, and when the next one is due."""
     with Catalog.open() as catalog:
         found = catalog.status()
-    if json:
-        render.as_json(found)
-        return
+        if json:
+            render.as_json(found)
+            return
+        last, research, listed = catalog.last_run("regular"), catalog.last_run("research"), catalog.last_list()
     console = render.out()
     if found["source"] is None:
         console.print("The catalog is empty. Run `llmhive sync`.", style="yellow")
@@ -99,10 +101,11 @@ def status(json: Json = False) -> None:
     render.facts(
         console,
         (
-            ("Last sync", _last_sync(found)),
-            ("Last error", found["last_error"]),
-            ("Last research", _last_research(found)),
-            ("Rankings", found["rankings_as_of"] and f"as of {found['rankings_as_of']}"),
+            ("Last sync", _last_sync(last, listed)),
+            ("Last error", None if last is None else _short(last)),
+            ("Last list", _last_list(last, listed)),
+            ("Last research", _last_research(research)),
+            ("Rankings", found["rankings_as_of"] and f"as of {render.as_of(found['rankings_as_of'])}"),
             ("Running", found["running"] and f"run {found['running']['id']} ({found['running']['kind']})"),
             ("Models", f"{found['models_in_catalog']} active"),
             ("From", source.get(found["source"])),
@@ -111,6 +114,7 @@ def status(json: Json = False) -> None:
             ("Alerts", f"{found['alerts_pending']} not delivered yet" if found["alerts_pending"] else None),
             ("Pinned", found["pinned"] and f"to the snapshot {found['pinned']}; `llmhive unpin` lets syncs go on"),
             ("Next", f"{render.moment(found['next_scheduled_sync'])} by SYNC_SCHEDULE, where a scheduler runs"),
+            ("Next research", f"{render.moment(found['next_scheduled_research'])} by RESEARCH_SCHEDULE, likewise"),
             ("Database", found["database"]),
         ),
     )
@@ -125,18 +129,39 @@ def _held(found: dict[str, Any]) -> str | None:
     return "; ".join(waiting) or None
 
 
-def _last_sync(found: dict[str, object]) -> str:
-    if found["last_sync_time"] is None:
-        return "never"
-    return f"{found['last_sync_status']}, {render.moment(str(found['last_sync_time']))}"
+def _last_sync(last: Run | None, listed: Run | None) -> str | None:
+    if last is None:
+        # a research run syncs the list as well
+        return "never" if listed is None else None
+    return _ended(last)
 
 
-def _last_research(found: dict[str, object]) -> str:
-    if found["last_research_time"] is None:
+def _last_list(last: Run | None, listed: Run | None) -> str | None:
+    """Who brought the list, where that was not the last sync."""
+    if listed is None or listed.kind != "research" or (last is not None and last.started_at > listed.started_at):
+        return None
+    return f"{_finished(listed)} (by research run {listed.id})"
+
+
+def _last_research(last: Run | None) -> str:
+    if last is None:
         return "never; `llmhive sync --research`"
-    error = found["last_research_error"]
-    said = f"{found['last_research_status']}, {render.moment(str(found['last_research_time']))}"
-    return said if error is None else f"{said}: {error}"
+    error = _short(last)
+    return _ended(last) if error is None else f"{_ended(last)}: {error}"
+
+
+def _ended(run: Run) -> str:
+    # an answer without news is a sync that worked
+    return f"{'completed' if run.status == 'unchanged' else run.status}, {_finished(run)}"
+
+
+def _finished(run: Run) -> str:
+    return render.moment(None if run.finished_at is None else instant(run.finished_at))
+
+
+def _short(run: Run) -> str | None:
+    """A run's error in a line that fits one."""
+    return None if run.error is None else render.short(run.error, f"llmhive show {run.id}")
 
 
 def list_runs(
@@ -160,7 +185,7 @@ def list_runs(
             run.status,
             f"{run.started_at:%Y-%m-%d %H:%M}",
             "–" if run.duration_seconds is None else f"{run.duration_seconds:.1f} s",
-            run.error or _counts(run),
+            _short(run) or _counts(run),
         )
         for run in found
     ]

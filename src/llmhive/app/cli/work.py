@@ -13,6 +13,7 @@ import typer
 from llmhive.app import settings as settings_table
 from llmhive.app import wiring
 from llmhive.app.cli import render, summary
+from llmhive.app.cli.narrator import Narrator
 from llmhive.app.settings import Settings
 from llmhive.catalog.run import Run
 from llmhive.store.database import Database
@@ -30,7 +31,7 @@ def telling(settings: Settings) -> Iterator[Tell]:
     """Where a run reports to: a live line on a terminal, else log lines; a stop is said in a line."""
     try:
         if sys.stderr.isatty():
-            with render.Narrator() as narrator:
+            with Narrator() as narrator:
                 yield narrator
         else:
             # a twentieth of a second of imports that only this needs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from llmhive.app.http.problem import Problem
 from llmhive.app.http.reading import Limit, Offset, instant_of
 from llmhive.app.http.service import Refusal, Service
 from llmhive.app.library import Catalog
+from llmhive.catalog.ago import ago
 from llmhive.catalog.capability import CAPABILITIES
 from llmhive.catalog.dimension import BY_NAME
 from llmhive.catalog.model import instant
@@ -203,13 +204,16 @@ def _add_of_a_model(app: FastAPI, service: Service) -> None:
         id: ModelId,
         as_of: Annotated[
             str | None,
-            Query(description="what they offered at a day or an instant (ISO 8601, UTC)", examples=["2026-11-01"]),
+            Query(
+                description="what they offered at a day or an instant (ISO 8601, UTC), or so long ago: 30d",
+                examples=["2026-11-01"],
+            ),
         ] = None,
     ) -> Response:
         """Who serves a model: prices, limits and health of each endpoint, the cheapest prompt first; those that are
         gone come last. Of the past only what was offered then.
         """
-        at = None if as_of is None else instant_of("as_of", as_of)
+        at = None if as_of is None else _instant_of(service, "as_of", as_of)
         if at is not None and at > service.now():
             raise UsageError(f"{instant(at)} is in the future: nothing is known of it yet.")
         found = await service.threads.run(service.catalog.endpoints, id[:_LONGEST], as_of=at)
@@ -222,13 +226,16 @@ def _add_of_a_model(app: FastAPI, service: Service) -> None:
         id: ModelId,
         since: Annotated[
             str | None,
-            Query(description="health from this day or instant on; without it: 30 days", examples=["2026-11-01"]),
+            Query(
+                description="health from this day or instant on, or from so long ago: 6h, 2w; without it: 30 days",
+                examples=["2026-11-01"],
+            ),
         ] = None,
     ) -> Response:
         """What the endpoints of a model offered over time, and how they did: every look of the last days, then by day,
         then by week.
         """
-        at = service.now() - timedelta(days=30) if since is None else instant_of("since", since)
+        at = service.now() - timedelta(days=30) if since is None else _instant_of(service, "since", since)
         return service.answer(request, await service.threads.run(service.catalog.endpoint_history, id[:_LONGEST], at))
 
     @app.get("/api/models/{id:path}/rankings", **reads,
@@ -246,6 +253,11 @@ def _add_of_a_model(app: FastAPI, service: Service) -> None:
         model_id = _meant(service, id)
         found = await service.threads.run(service.catalog.benchmarks, model_id)
         return service.answer(request, {"id": model_id, **_all(found)})
+
+
+def _instant_of(service: Service, name: str, value: str) -> datetime:
+    """The value of a parameter that is an instant, or how long ago that was; raises `Refusal`."""
+    return ago(value, service.now()) or instant_of(name, value)
 
 
 def _meant(service: Service, name: str) -> str:
@@ -273,7 +285,8 @@ def _add_capabilities(app: FastAPI, service: Service) -> None:
         ] = None,
         changes_since: Annotated[
             str | None,
-            Query(description="the changes from this day or instant on (ISO 8601, UTC); without it: the last ones",
+            Query(description="the changes from this day or instant on (ISO 8601, UTC), or from so long ago: 30d, 2w; "
+                  "without it: the last ones",
                   examples=["2026-11-01"]),
         ] = None,
         limit: Limit = None,
@@ -283,7 +296,7 @@ def _add_capabilities(app: FastAPI, service: Service) -> None:
 
         `yes` means that some endpoint of the model can. `/api/models?capability=` finds the models that can something.
         """
-        since = None if changes_since is None else instant_of("changes_since", changes_since)
+        since = None if changes_since is None else _instant_of(service, "changes_since", changes_since)
         columns = _columns(capability or ())
 
         def read() -> dict[str, Any]:

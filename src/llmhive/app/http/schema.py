@@ -109,12 +109,12 @@ class Step(Base):
     """What a run did beyond the model list, as it ended."""
 
     step: str
-    status: Literal["completed", "skipped", "failed"]
+    status: Literal["completed", "skipped", "failed", "reused"]
     started_at: Instant
     finished_at: Instant
     seconds: float
     facts: dict[str, Any] = Field(description="what it did, in figures")
-    error: str | None = Field(description="why it failed or was skipped")
+    error: str | None = Field(description="why it failed or was skipped, or which run it was taken over from")
 
 
 class Run(Base):

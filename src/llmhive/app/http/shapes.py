@@ -16,7 +16,8 @@ _ABOUT: dict[str, Any] = {
 }  # fmt: skip
 _RANK: dict[str, Any] = {
     "rank": 1, "model": "anthropic/claude-sonnet-5", "slug": "anthropic/claude-sonnet-5-20260801", "is_known": True,
-    "tokens": 11655618450900, "share": "0.138601", "change": 2, "previous_rank": 3, "growth": "0.070975",
+    "tokens": 11655618450900, "is_lower_bound": False, "days_counted": 7, "share": "0.138601", "change": 2,
+    "previous_rank": 3, "growth": "0.070975",
     "trend": [None, 7459468446719, 10883183930128, 11655618450900], "score": None,
 }  # fmt: skip
 _ENDPOINT: dict[str, Any] = {
@@ -51,6 +52,10 @@ class _Place(Base):
     slug: str = Field(description="as OpenRouter's rankings call it; of `market_share` an author")
     is_known: bool | None = Field(description="whether the catalog knows the slug; null: it is an author's")
     tokens: int | None = Field(description="of the window; null: no counts are known")
+    is_lower_bound: bool = Field(description="it had at least so many: on some days it was below the top 50")
+    days_counted: int | None = Field(
+        description="on how many of the window's days it was named; null: no counts are known"
+    )
     share: Amount = Field(description="of all tokens of the window, 0 to 1, as a decimal string")
     change: int | None = Field(description="ranks gained since the week before; null: not ranked then, or not known")
     previous_rank: int | None
@@ -101,7 +106,7 @@ class _Ranked(RankingFacts):
     catalog_age_seconds: float | None
     catalog_version: int
     formula: str | None = Field(description="how its ranks come about")
-    unit: str | None = Field(description="of its scores; null: it has none")
+    unit: str | None = Field(description="of its scores, or of its tokens; null: it has neither")
     facts: dict[str, Any] = Field(description="of the window as a whole: tokens in all, days, incomplete slugs")
     failure: Failure | None = Field(description="why the last try was not published, where it is newer")
     note: str | None = Field(description="why nobody is ranked")
@@ -138,6 +143,7 @@ class RankingName(Base):
     cadence: str = Field(description="how often its figures change")
     formula: str
     failure: Failure | None
+    note: str | None = Field(description="that OpenRouter had no figures when it was asked")
 
 
 class RankingNames(Catalogued):

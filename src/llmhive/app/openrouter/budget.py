@@ -40,7 +40,8 @@ class Budget:
                 return lambda: self._done(found)
             if found.seconds >= self._deadline - self._monotonic():
                 raise BudgetSpent(self._why(found))
-            self._tell("Waiting for the request budget", seconds=round(found.seconds, 1))
+            seconds = round(found.seconds, 1)
+            self._tell("Waiting for the request budget", seconds=seconds, limit=self._limits.per_minute)
             # a little more, for clocks that do not agree on the last millisecond
             self._sleep(found.seconds + 0.01)
 
@@ -60,6 +61,6 @@ class Budget:
             else (self._limits.per_minute, "DATA_API_PER_MINUTE")
         )
         return (
-            f"the budget of {most} requests to OpenRouter's Data API ({setting}) is used up: there is room again at "
+            f"the budget of {most} requests to OpenRouter's Data API ({setting}) is used up: there may be room at "
             f"{again:%Y-%m-%d %H:%M:%S} UTC."
         )

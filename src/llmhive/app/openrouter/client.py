@@ -197,8 +197,13 @@ class Client:
             found = mended(reply.body, _DOCUMENT)
         except UNREADABLE as error:
             raise self._instead_of(wanted, reply, f"no readable JSON ({error})") from error
+        if found.error is not None:
+            raise self._instead_of(wanted, reply, f"an error: {found.error}")
         if bytes(found.data) == b"null":
             raise self._instead_of(wanted, reply, "JSON without data")
+        if self._transport.is_echoed(reply.body):
+            # what is read of it ends up in the database, in errors and in answers
+            raise BadAnswer(f"{self._transport.host} echoes the key in {wanted}: refused.")
         date = server_clock(reply.headers, self._wall())
         return Answer(200, reply.body, None, None, reply.attempts, 1, date, reply.digest)
 
@@ -277,6 +282,7 @@ class _Record(msgspec.Struct):
 
 class _Document(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
+    error: Any = None
 
 
 class _KeyFacts(msgspec.Struct):

@@ -18,6 +18,8 @@ from llmhive.store import rankings
 Period = Literal["day", "week"]
 #: What a refused key is answered with.
 NO_KEY = frozenset((401, 402, 403))
+#: Categories that refusals name are followed up to so many in a run.
+_MOST_FOUND = 24
 #: How a refusal names what it would take: "programming" or 'programming'.
 _QUOTED = re.compile(r"""["'`]([a-z][a-z0-9_-]*(?:/[a-z0-9_-]+)?)["'`]""")
 
@@ -85,11 +87,13 @@ def ask_each(stage: Stage, datasets: Mapping[str, Dataset], discover: Callable[[
                 answers.errors[name] = str(error)
             else:
                 answers.vanished.append(name)
-                # a refusal may name what there is instead
-                asked = {*datasets, *answers.found, *answers.vanished, *left}
-                for other in _named_by(error) if discover is not None else ():
-                    if other not in asked and discover is not None:
-                        left[other] = discover(other)
+                # a refusal may name what there is instead; one that names without end is not followed
+                asked = {*datasets, *answers.found, *answers.vanished, *answers.errors, *left}
+                room = len(datasets) + _MOST_FOUND - len(asked)
+                if discover is not None:
+                    left |= {
+                        it: discover(it) for it in [it for it in _named_by(error) if it not in asked][: max(room, 0)]
+                    }
         except BudgetSpent as error:
             answers.errors |= dict.fromkeys((name, *left), str(error))
             break

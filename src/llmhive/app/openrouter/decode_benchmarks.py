@@ -46,6 +46,7 @@ class Told:
     source_url: str | None = None
     model_count: int | None = None  #: how many models the answer says it has
     is_cut: bool = False  #: it has fewer models than that
+    items: int = 0  #: that the answer had, readable or not
 
     def spared(self, source: str) -> frozenset[str]:
         """The slugs of which a source tells something that could not be read: nothing of theirs is gone."""
@@ -87,6 +88,7 @@ def benchmarks(body: bytes) -> Told:
         source_url=_word(meta.get("source_url"), longest=2000),
         model_count=model_count,
         is_cut=model_count is not None and len(slugs) < model_count,
+        items=len(listed),
     )
 
 

@@ -25,7 +25,9 @@ MOST_ROWS = 51
 _SLUG = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,19}", re.ASCII)
-_LARGEST = 2**63 - 1
+#: Tokens of all models in a day are 10**13: what is so far beyond is no count, and sums of it would not fit 64 bits.
+_LARGEST = 10**16
+_YEARS = range(2024, 2200)
 _LONGEST_WINDOW = 366
 _TEXT = 200
 #: So many faults are told one by one.
@@ -41,6 +43,7 @@ class Tasks(NamedTuple):
     window_days: int
     tasks: tuple[Task, ...]
     faults: tuple[str, ...]
+    unreadable: int = 0  #: classifications, of which something may be true that is not known
 
 
 class _Bad(Exception):
@@ -94,6 +97,7 @@ def tokens(body: bytes, *, asked_from: date, asked_to: date, period: Literal["da
         start=_day(meta.get("start_date")),
         end=_day(meta.get("end_date")),
         faults=_shortened(faults),
+        unreadable=len(listed) - len(rows),
         # a row that does not even tell its date may be of any period
         incomplete=frozenset(sizes) | bad if is_unsure else frozenset(bad),
     )
@@ -110,7 +114,7 @@ def tasks(body: bytes) -> Tasks:
     if not isinstance(data, dict) or not isinstance(listed, list):
         raise BadAnswer(f"The answer has no task classifications; it begins {_beginning(body)!r}.")
     as_of, days = _day(data.get("as_of")), data.get("window_days")
-    if as_of is None or type(days) is not int or not 1 <= days <= _LONGEST_WINDOW:
+    if as_of is None or as_of.year not in _YEARS or type(days) is not int or not 1 <= days <= _LONGEST_WINDOW:
         raise BadAnswer("The answer with task classifications does not say of which days they are.")
     found: dict[str, Task] = {}
     faults: list[str] = []
@@ -122,7 +126,7 @@ def tasks(body: bytes) -> Tasks:
             found[task.tag] = task
         except _Bad as why:
             faults.append(f"classification {position}: {why}")
-    return Tasks(as_of, days, tuple(found.values()), _shortened(faults))
+    return Tasks(as_of, days, tuple(found.values()), _shortened(faults), unreadable=len(listed) - len(found))
 
 
 def order(body: bytes) -> tuple[str, ...]:

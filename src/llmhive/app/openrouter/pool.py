@@ -10,11 +10,13 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from llmhive.app.openrouter.transport import Transport
-from llmhive.errors import LLMHiveError, UpstreamError
+from llmhive.errors import BadAnswer, LLMHiveError, Refused, UpstreamError
 
 T = TypeVar("T")
 #: So many failures in a row, and OpenRouter is not asked for the rest.
 GIVE_UP_AFTER = 25
+#: Statuses that are about what was asked for, not about OpenRouter or the key.
+_OF_ONE = frozenset((400, 404, 410, 422))
 #: Seconds that a sleep may be short of: clocks are no finer.
 _INSTANT = 1e-6
 
@@ -119,9 +121,11 @@ class Pool(Generic[T]):
                 raise GivenUp(f"not asked: the {self._in_a_row} requests before it failed.")
         try:
             answer = ask(transport, name)
-        except UpstreamError:
+        except UpstreamError as error:
             with self._lock:
-                self._in_a_row += 1
+                # a refusal of one model says nothing of the others
+                is_of_one = isinstance(error, BadAnswer) or (isinstance(error, Refused) and error.status in _OF_ONE)
+                self._in_a_row = 0 if is_of_one and self._in_a_row < GIVE_UP_AFTER else self._in_a_row + 1
             raise
         with self._lock:
             # once given up it stays so: an answer that was on its way changes nothing

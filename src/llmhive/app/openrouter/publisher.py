@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,14 +12,14 @@ from llmhive.app.openrouter.counts import Asked
 from llmhive.app.openrouter.stage import Done, Stage
 from llmhive.catalog import counting, derived
 from llmhive.catalog.derived import Listed
-from llmhive.catalog.plausible import implausible
-from llmhive.catalog.ranking import Count, Ranking, faults
+from llmhive.catalog.plausible import doubts
+from llmhive.catalog.ranking import Count, Counted, Ranking, faults
 from llmhive.store import browse, ranked, rankings
 
 #: Of a good answer at most this part of the rows cannot be read.
 _UNREADABLE = Decimal("0.05")
-#: What is usual is what was counted in so many days before; a change of measure is believed when these are over.
-_USUAL_DAYS = 28
+#: What is usual is what was counted in so many days before.
+_USUAL_DAYS = 35
 #: From counts, the last period and OpenRouter's date to rankings.
 Make = Callable[[Sequence[Count], date, str | None], list[Ranking]]
 
@@ -49,28 +50,49 @@ class Publisher:
         return not found
 
     def take(self, asked: Asked, make: Make) -> list[Ranking]:
-        """Keep what was answered, and publish what follows from it; returns what was made."""
-        dataset, counted = asked.dataset, asked.counted
-        if counted is not None and (wrong := _wrong(self.connection, asked)):
-            for ranking in make(counted.rows, asked.last, counted.as_of)[:1]:
-                self.publish(ranking, wrong)
-            return []
-        if counted is not None:
+        """Keep what was answered, and publish what follows from it; returns what was made.
+
+        Periods that cannot be true are left out, told as a failed set, and asked for again.
+        """
+        counted = asked.counted
+        if counted is None:
+            return self._publish_all(asked, make)
+        wrong, doubted = _unreadable(counted), dict[date, str]()
+        if wrong is None:
+            doubted = self._doubted(asked, counted)
+        made: list[Ranking] = []
+        left = _without(counted, doubted)
+        if wrong is None and (left.rows or not doubted):
             rankings.keep_tokens(
-                self.connection, dataset.name, dataset.period, counted, at=self._stage.now(), asked_from=asked.first,
-                asked_to=asked.last,
+                self.connection, asked.dataset.name, asked.dataset.period, left, at=self._stage.now(),
+                asked_from=asked.first, asked_to=asked.last,
             )  # fmt: skip
+            made = self._publish_all(asked, make)
+        if found := [*([] if wrong is None else [wrong]), *doubted.values()]:
+            # as it would have been, to look at
+            self.publish(make(counted.rows, asked.last, counted.as_of)[0], found)
+        return made
+
+    def _publish_all(self, asked: Asked, make: Make) -> list[Ranking]:
+        """Publish what follows from the counts that are known; nothing where there are none: a category without data
+        says so, instead of an old set.
+        """
         since = asked.last - timedelta(days=counting.HISTORY_DAYS + 7)
-        counts = rankings.tokens(self.connection, dataset.name, dataset.period, since)
-        as_of = ranked.counted_as_of(self.connection, dataset.name, dataset.period)
-        if not counts:
-            # a category without data says so, instead of an old set
-            return []
-        made = make(counts, asked.last, as_of)
+        counts = rankings.tokens(self.connection, asked.dataset.name, asked.dataset.period, since)
+        as_of = ranked.counted_as_of(self.connection, asked.dataset.name, asked.dataset.period)
+        made = make(counts, asked.last, as_of) if counts else []
         for ranking in made:
             if ranking.ranks:
                 self.publish(ranking)
         return made
+
+    def _doubted(self, asked: Asked, counted: Counted) -> dict[date, str]:
+        """The periods of an answer that cannot be true, and why."""
+        dataset, usual = asked.dataset, asked.first - timedelta(days=_USUAL_DAYS)
+        known = rankings.tokens(self.connection, dataset.name, dataset.period, usual)
+        begun = {it.begins for it in counted.rows}
+        old = counting.old(begun, self._stage.now(), is_weekly=dataset.period == "week")
+        return doubts(counted.rows, known, old=old)
 
     def done(self, **facts: Any) -> Done:
         """The step's end."""
@@ -82,17 +104,19 @@ class Publisher:
         return Done(facts, bool(self.published))
 
 
-def _wrong(connection: Any, asked: Asked) -> list[str]:
-    """What makes an answer with counts unbelievable as a whole."""
-    counted = asked.counted
-    assert counted is not None
-    wrong = (
-        list(counted.faults) if len(counted.faults) > _UNREADABLE * (len(counted.rows) + len(counted.faults)) else []
-    )
-    known = rankings.tokens(
-        connection, asked.dataset.name, asked.dataset.period, asked.first - timedelta(days=_USUAL_DAYS)
-    )
-    return wrong + implausible(counted.rows, known)
+def _unreadable(counted: Counted) -> str | None:
+    """Why an answer is refused as a whole; None: it is not."""
+    rows = len(counted.rows) + counted.unreadable
+    if counted.unreadable <= _UNREADABLE * rows:
+        return None
+    first = f" ({counted.faults[0]})" if counted.faults else ""
+    return f"{counted.unreadable} of {rows} rows cannot be read{first}"
+
+
+def _without(counted: Counted, periods: Collection[date]) -> Counted:
+    """An answer without some of its periods, which are asked for again."""
+    rows = tuple(it for it in counted.rows if it.begins not in periods)
+    return replace(counted, rows=rows, incomplete=counted.incomplete | frozenset(periods))
 
 
 def _listed(row: Mapping[str, Any]) -> Listed:

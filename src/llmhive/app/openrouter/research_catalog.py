@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from llmhive.app.openrouter import decode_endpoints
-from llmhive.app.openrouter.stage import Ask, Done, Skip, Stage, Write
+from llmhive.app.openrouter.stage import Ask, Done, Stage, Write
 from llmhive.catalog.capability import cells
 from llmhive.catalog.endpoint import keyed
 from llmhive.catalog.identity import identify
 from llmhive.errors import BadAnswer, LLMHiveError, UpstreamError
-from llmhive.store import browse, capabilities, endpoints, families, ranked, steps
+from llmhive.store import browse, capabilities, endpoints, families, ranked
 from llmhive.store.endpoints import Applied, Checked
 
 T = TypeVar("T")
-_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 #: Facts name so many; the rest they count.
 _NAMED = 20
 
 
-def _families(stage: Stage) -> Write:
+def _families(_: Stage) -> Write:
     """Who belongs together, by the ids."""
-    _only_if_changed(stage, "families")
 
     def write(connection: Any) -> Done:
         ids = [named.id for named in browse.names(connection)]
@@ -35,7 +33,6 @@ def _families(stage: Stage) -> Write:
 
 def _capabilities(stage: Stage) -> Write:
     """What each active model can do, cell by cell."""
-    _only_if_changed(stage, "capabilities")
 
     def write(connection: Any) -> Done:
         caching = ranked.implicit_caching(connection)
@@ -60,15 +57,6 @@ def _capabilities(stage: Stage) -> Write:
     return write
 
 
-def _only_if_changed(stage: Stage, name: str) -> None:
-    """A regular sync leaves out what follows from a model list that did not change."""
-    if stage.kind == "research" or stage.changed:
-        return
-    with stage.database.read() as connection:
-        if steps.last_of(connection, name) is not None:
-            raise Skip("the model list did not change.")
-
-
 def _providers(stage: Stage) -> Write:
     """Who serves models."""
     found = decode_endpoints.providers(stage.source.get("/providers", wanted="the providers").body)
@@ -76,7 +64,9 @@ def _providers(stage: Stage) -> Write:
         raise BadAnswer("OpenRouter lists no provider at all: the last list stays.")
 
     def write(connection: Any) -> Done:
-        changed = endpoints.keep_providers(connection, found.values, at=stage.now())
+        changed = endpoints.keep_providers(
+            connection, found.values, at=stage.now(), is_whole=not found.unreadable
+        )  # fmt: skip
         facts = {"providers": len(found.values), "changed": changed, "unreadable": len(found.unreadable)}
         return Done(facts, bool(changed))
 
@@ -89,9 +79,16 @@ def _zdr(stage: Stage) -> tuple[frozenset[tuple[str, str]] | None, str | None]:
         found = decode_endpoints.zdr(stage.source.get("/endpoints/zdr", wanted="the endpoints without retention").body)
     except UpstreamError as error:
         return None, str(error)
-    if not found.values:
-        return None, "OpenRouter lists no endpoint without data retention at all: the last flags stay."
-    return frozenset(found.values), None
+    with stage.database.read() as connection:
+        known = {named.id for named in browse.names(connection)}
+    fitting = frozenset((model_id, tag) for model_id, tag in found.values if model_id in known)
+    if found.unreadable or 2 * len(fitting) < max(len(found.values), 1):
+        why = (
+            f"OpenRouter's list has {len(found.values)} endpoints, of which {len(fitting)} are of models we know, and "
+            f"{len(found.unreadable)} that cannot be read: the last flags stay."
+        )
+        return None, why
+    return fitting, None
 
 
 def _endpoints(stage: Stage) -> Write:
@@ -111,6 +108,7 @@ def _endpoints(stage: Stage) -> Write:
 
     def write(connection: Any) -> Done:
         facts = _told(whole, failures)
+        facts["of_models_gone"] = endpoints.end_of_inactive(connection, at=stage.now(), run_id=stage.run_id)
         if zdr is not None:
             # those that were not asked for in this run as well
             marked = endpoints.mark_zdr(connection, zdr, at=stage.now(), run_id=stage.run_id)
@@ -123,7 +121,8 @@ def _endpoints(stage: Stage) -> Write:
             error = f"{facts['failed']} of {len(wanted)} models got no answer: {failures[0]['error']}"
             return Done(facts, whole.is_changed, "failed", error)
         # what an earlier run of the day had written when it died is news as well
-        is_changed = whole.is_changed or bool(facts.get("zdr_changed")) or stage.since is not None
+        counts = facts["of_models_gone"], facts.get("zdr_changed")
+        is_changed = whole.is_changed or any(counts) or stage.since is not None
         if zdr_error is not None:
             return Done(facts, is_changed, "failed", f"which keep no data is not known: {zdr_error}")
         return Done(facts, is_changed)
@@ -139,8 +138,10 @@ def _wanted(stage: Stage) -> list[str]:
             done = endpoints.checked_since(connection, stage.since) if stage.since is not None else set()
             return sorted(active - done)
         popular = ranked.popular(connection, stage.policy.popular)
-        known = endpoints.checked_since(connection, _EVER)
-    first = dict.fromkeys((*sorted(stage.changed & active & known), *popular, *sorted(active - known)))
+        checked = endpoints.ever_checked(connection)
+    never = sorted(active - checked.keys())
+    unanswered = sorted(model_id for model_id in active & checked.keys() if not checked[model_id])
+    first = dict.fromkeys((*sorted(stage.changed & checked.keys()), *popular, *never, *unanswered))
     # the research sync asks for all: a regular one stays quick
     return [model_id for model_id in first if model_id in active][: stage.policy.batch_size]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,11 +14,14 @@ from llmhive.app.openrouter.stage import NEEDS_KEY, Ask, Done, Skip, Stage, Writ
 from llmhive.catalog import derived
 from llmhive.catalog.benchmark import INSIDE, KEYED, Measure
 from llmhive.catalog.model import instant
+from llmhive.catalog.ranking import Ranking
 from llmhive.errors import Refused
 from llmhive.store import benchmarks, browse, ranked
 
 #: What `/benchmarks` is asked for at once; where that is refused, what its documentation allows.
-_MOST_MEASURES = ("2000", "100")
+_MOST_MEASURES = (2000, 100)
+#: How long it says that an answer is at most, and by itself.
+_USUAL_LIMITS = frozenset((100, 50))
 
 
 def _indices(stage: Stage) -> Write:
@@ -60,12 +64,14 @@ def _benchmarks(stage: Stage) -> Write:
             if not mine:
                 empty.append(source)
                 continue
+            # half of what was there may be gone at once; more is an answer that was cut
+            is_cut = found.is_cut or 2 * len(mine) < benchmarks.size(connection, source)
             kept = benchmarks.keep(
-                connection, source, mine, at=stage.now(), is_whole=not found.is_cut, spared=found.spared(source)
+                connection, source, mine, at=stage.now(), is_whole=not is_cut, spared=found.spared(source)
             )  # fmt: skip
             new, changed, gone = new + kept.new, changed + kept.changed, gone + kept.gone
             measures += len(mine)
-            if found.is_cut:
+            if is_cut:
                 cut.append(source)
         unreadable = sum(len(it.unreadable) for it in told.values())
         facts = {
@@ -82,13 +88,15 @@ def _benchmarks(stage: Stage) -> Write:
 def _measures(stage: Stage, source: str) -> decode_benchmarks.Told:
     for most in _MOST_MEASURES:
         try:
-            query = {"source": source, "max_results": most}
-            return decode_benchmarks.benchmarks(
-                stage.source.data("/benchmarks", query, wanted=f"the benchmarks of {source}").body
-            )
+            query = {"source": source, "max_results": str(most)}
+            answer = stage.source.data("/benchmarks", query, wanted=f"the benchmarks of {source}")
         except Refused as error:
             if error.status != 400 or most == _MOST_MEASURES[-1]:
                 raise
+            continue
+        told = decode_benchmarks.benchmarks(answer.body)
+        # an answer that is as long as was allowed was cut there
+        return replace(told, is_cut=told.is_cut or told.items in {most, *_USUAL_LIMITS})
     raise AssertionError(source)
 
 
@@ -112,8 +120,13 @@ def _dimensions(stage: Stage) -> Write:
             derived.long_context(models, standing, as_of=as_of),
             derived.multimodal(models, standing, as_of=as_of),
             derived.best_value(models, indexes, as_of=as_of, citation=cite),
-            derived.fastest(models, serving, as_of=seen_at),
-            derived.most_reliable(models, serving, as_of=seen_at),
+            *(
+                _covered(it, serving, models)
+                for it in (
+                    derived.fastest(models, serving, as_of=seen_at),
+                    derived.most_reliable(models, serving, as_of=seen_at),
+                )
+            ),
         ]
         if leaderboard is not None:
             made.append(derived.tools(models, leaderboard))
@@ -127,6 +140,13 @@ def _dimensions(stage: Stage) -> Write:
         return publisher.done(without_data=len(without), without_data_named=without)
 
     return write
+
+
+def _covered(ranking: Ranking, serving: Sequence[derived.Serving], models: Sequence[derived.Listed]) -> Ranking:
+    """A ranking that tells of how many of the models it could know."""
+    active = {it.id for it in models if it.is_choosable}
+    asked = {it.model_id for it in serving} & active
+    return replace(ranking, facts={**ranking.facts, "models_asked": len(asked), "models_active": len(active)})
 
 
 def _indexes(connection: Any, publisher: Publisher) -> tuple[dict[str, Decimal], str | None]:

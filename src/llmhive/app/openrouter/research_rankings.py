@@ -8,7 +8,7 @@ failed, and the last good one stays served.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from llmhive.app.openrouter import decode_rankings
@@ -21,6 +21,8 @@ from llmhive.catalog.ranking import Count, Join, Rank, Ranking, by_order, by_tas
 from llmhive.errors import BadAnswer, Refused, UpstreamError
 from llmhive.store import ranked, rankings
 
+#: Token counts are not replaced by a mere order while they are younger.
+_FIGURES_STAY = timedelta(days=7)
 #: Movers that are told by name.
 _TOLD = 10
 
@@ -30,13 +32,14 @@ _TOLD = 10
 
 def _rankings(stage: Stage) -> Write:
     """The leaderboard, the authors' shares, the most used and the trending ones."""
+    queries: dict[str | None, Mapping[str, str]] = {None: {"sort": "top-weekly", "limit": "50"}}
     if not stage.source.has_key:
-        return _order(stage, "leaderboard", {None: {"sort": "top-weekly", "limit": "50"}})
+        return _order(stage, "leaderboard", queries)
     try:
         asked = ask(stage, Dataset("overall", "day", {}))
     except Refused as error:
-        if error.status in NO_KEY and not _has(stage, "leaderboard"):
-            return _order(stage, "leaderboard", {None: {"sort": "top-weekly", "limit": "50"}}, refused=str(error))
+        if error.status in NO_KEY:
+            return _order(stage, "leaderboard", queries, refused=str(error))
         raise
 
     def write(connection: Any) -> Done:
@@ -69,9 +72,8 @@ def _told(it: Rank) -> dict[str, Any]:
 # --- without a key
 
 
-def _has(stage: Stage, dimension: str) -> bool:
-    with stage.database.read() as connection:
-        return ranked.current(connection, dimension) is not None
+def _cut_short(ids: Sequence[str], before: int) -> list[str]:
+    return [f"it has {len(ids)} models, where it had {before}"] if 2 * len(ids) < before else []
 
 
 def _order(
@@ -94,14 +96,25 @@ def _order(
 
     def write(connection: Any) -> Done:
         publisher = Publisher(connection, stage)
+        kept = 0
         for category, ids in found.items():
-            # no figures, and no more time to it than that of the answer
-            as_of = stage.now().date().isoformat()
-            if ids:
-                publisher.publish(by_order(dimension, category, ids, publisher.join, as_of=as_of))
+            standing = ranked.standing(connection, dimension, category)
+            if (
+                standing is not None
+                and standing.source == "data-api"
+                and stage.now() - standing.made_at < _FIGURES_STAY
+            ):
+                kept += 1
+            elif ids:
+                # no figures, and no more time to it than that of the answer
+                as_of = stage.now().date().isoformat()
+                wrong = [] if standing is None else _cut_short(ids, standing.ranks)
+                publisher.publish(by_order(dimension, category, ids, publisher.join, as_of=as_of), wrong)
         empty = [category for category, ids in found.items() if not ids]
         note = "without a key: the order of OpenRouter's model list, no token counts"
-        done = publisher.done(note=note, empty=len(empty), empty_named=empty)
+        if kept:
+            note += f"; {kept} with token counts stay until they are a week old"
+        done = publisher.done(note=note, empty=len(empty), empty_named=empty, refused=refused is not None)
         return with_errors(done, errors, len(queries)) if refused is None else failed(done, refused)
 
     return write
@@ -115,10 +128,16 @@ def _categories(stage: Stage) -> Write:
     with stage.database.read() as connection:
         seen = ranked.categories(connection, "category")
     names = list(dict.fromkeys((*CATEGORIES, *stage.policy.categories, *seen)))
+    queries: dict[str | None, Mapping[str, str]] = {name: {"category": name} for name in names}
     if not stage.source.has_key:
-        return _order(stage, "category", {name: {"category": name} for name in names})
+        return _order(stage, "category", queries)
     datasets = {name: Dataset(f"category:{name}", "week", {"category": name}) for name in names}
-    answers = ask_each(stage, datasets, lambda name: Dataset(f"category:{name}", "week", {"category": name}))
+    try:
+        answers = ask_each(stage, datasets, lambda name: Dataset(f"category:{name}", "week", {"category": name}))
+    except Refused as error:
+        if error.status in NO_KEY:
+            return _order(stage, "category", queries, refused=str(error))
+        raise
 
     def make(name: str, counts: Sequence[Count], until: date, as_of: str | None, join: Join) -> Ranking:
         return counting.by_category(name, counts, join, until=until, as_of=as_of)
@@ -180,9 +199,10 @@ def _tasks(stage: Stage) -> Write:
         publisher = Publisher(connection, stage)
         for task in found.tasks:
             publisher.publish(by_task(task, publisher.join, as_of=found.as_of, window_days=found.window_days))
-        if found.tasks:
+        # of what cannot be read nobody knows whether it is gone
+        if found.tasks and not found.unreadable:
             rankings.retire(connection, "task", [task.tag for task in found.tasks])
-        facts = {"tasks": len(found.tasks), "unreadable": len(found.faults), "as_of": found.as_of.isoformat()}
+        facts = {"unreadable": found.unreadable, "as_of": found.as_of.isoformat()}
         return publisher.done(**facts)
 
     return write

@@ -138,10 +138,7 @@ def unpin(database: Database) -> str | None:
     if not database.require_schema():
         return None
     with database.write() as connection:
-        state = catalog.state(connection)
-        if state.pinned is not None:
-            catalog.write_state(connection, replace(state, pinned=None, is_moved=True))
-    return state.pinned
+        return catalog.unpin(connection)
 
 
 def snapshot(database: Database, name: str, *, at: datetime, note: str | None = None) -> Snapshot:

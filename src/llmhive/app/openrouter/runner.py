@@ -43,10 +43,13 @@ def skipped(kind: Kind, trigger: str, now: datetime, why: str, *, due_at: dateti
 
 def not_due(kind: Kind, trigger: str, now: datetime, found: runs.NotDue) -> Run:
     """The answer while the interval is not over."""
-    how = "llmhive sync --force" if trigger == "cli" else '{"force": true}'
+    is_research = kind == "research"
+    command = "llmhive sync --research --force" if is_research else "llmhive sync --force"
+    how = command if trigger == "cli" else '{"force": true}'
+    did, do = ("researched", "research") if is_research else ("synced", "sync")
     why = (
-        f"run {found.last.id} synced at {found.last.started_at:%H:%M} UTC; due again at "
-        f"{found.due_at:%Y-%m-%d %H:%M} UTC (SYNC_MIN_INTERVAL_MINUTES). To sync now: {how}"
+        f"run {found.last.id} {did} at {found.last.started_at:%H:%M} UTC; due again at "
+        f"{found.due_at:%Y-%m-%d %H:%M} UTC (SYNC_MIN_INTERVAL_MINUTES). To {do} now: {how}"
     )
     return skipped(kind, trigger, now, why, due_at=found.due_at)
 

@@ -78,6 +78,7 @@ class Stage:
     policy: ResearchPolicy
     now: Callable[[], datetime]
     progress: Callable[[int, int], None]  #: done, of how many
+    is_refused: bool = False  #: whether the key was refused in an earlier step
 
     @contextmanager
     def writing(self) -> Iterator[Any]:

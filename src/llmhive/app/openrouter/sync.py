@@ -8,7 +8,7 @@ model list `Research` goes on with rankings, endpoints and the rest, a step at a
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -58,14 +58,22 @@ class Sync:
     """One sync of the model list, for the foreground."""
 
     def __init__(
-        self, runner: Runner, policy: Policy, open_source: Callable[[], Source], research: Research | None = None
+        self,
+        runner: Runner,
+        policy: Policy,
+        open_source: Callable[[], Source],
+        research: Research | None = None,
+        open_quick: Callable[[], Source] | None = None,
     ) -> None:
-        """`research` goes on after the model list; None: nothing does."""
+        """`research` goes on after the model list; None: nothing does. `open_quick` is what a regular sync does that
+        with: a source that gives up soon; None: the one of the list.
+        """
         self._runner = runner
         self._database = runner.database
         self._policy = policy
         self._open_source = open_source
         self._research = research
+        self._open_quick = open_quick
         self._now = runner.now
         self._tell = runner.tell
 
@@ -155,7 +163,9 @@ class Sync:
         """The steps after the model list, and the end of the run. What failed is said; of a research sync it is the
         failure, of a regular one, whose work is the model list, a note.
         """
-        done = research.run(source, run_id, kind, changed=changed, repeat=force)
+        open_quick = self._open_quick if kind == "regular" else None
+        with nullcontext(source) if open_quick is None else closing(open_quick()) as asked:
+            done = research.run(asked, run_id, kind, changed=changed, repeat=force)
         error = None
         if kind == "research":
             status = "failed" if done.failed else "completed" if done.has_worked else status

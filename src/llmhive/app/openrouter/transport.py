@@ -216,6 +216,10 @@ class Transport:
             text = text.replace(self._key, "[key]")
         return text[:most]
 
+    def is_echoed(self, body: bytes) -> bool:
+        """Whether a body holds the key."""
+        return bool(self._key) and self._key.encode() in body
+
     def too_long(self) -> BadAnswer:
         """The error for more bytes than our limit."""
         most = self._limits.body

@@ -181,6 +181,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("known_to IS NULL"),
         postgresql_where=sa.text("known_to IS NULL"),
     )
+    op.create_index(
+        "past_capabilities",
+        "capability",
+        ["model_id", "capability", "known_to"],
+        unique=False,
+        sqlite_where=sa.text("known_to IS NOT NULL"),
+        postgresql_where=sa.text("known_to IS NOT NULL"),
+    )
     op.create_table(
         "endpoint_check",
         sa.Column("model_id", sa.String(), nullable=False),
@@ -295,6 +303,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["set_id"], ["ranking_set.id"], name=op.f("fk_ranking_set_id")),
         sa.PrimaryKeyConstraint("set_id", "rank", name=op.f("pk_ranking")),
     )
+    op.create_index(op.f("ix_ranking_model_id"), "ranking", ["model_id"], unique=False)
     # ### end Alembic commands ###
     if op.get_bind().dialect.name == "postgresql":
         _comment(*_TABLES)
