@@ -103,6 +103,7 @@ def _endpoints(stage: Stage) -> Write:
             applied = endpoints.apply(connection, checks, run_id=stage.run_id, zdr=zdr)
         whole += applied
         failures += [{"model": it.model_id, "error": it.error or ""} for it in checks if it.offers is None]
+        failures += [{"model": model_id, "error": endpoints.EMPTIED} for model_id in applied.doubted]
         done += len(batch)
         stage.progress(done, len(wanted))
 
