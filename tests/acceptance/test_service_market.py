@@ -150,8 +150,8 @@ def test_progress_shows_while_it_runs_and_a_step_that_fails_costs_no_other(tmp_p
             steps: list[dict[str, Any]] = answer.json()["steps"] if answer.status_code == 200 else []
             return steps
 
-        did = {it["step"] for it in poll(completed) if it["status"] == "completed"}
-        assert did == {"benchmarks", "capabilities", "dimensions"}
+        repeated = {it["step"] for it in poll(completed) if it["status"] == "completed"}
+        assert repeated == {"benchmarks", "capabilities", "dimensions"}
         assert served.get("/api/models/acme/atlas-2/benchmarks").json()["total"] > 3
 
 

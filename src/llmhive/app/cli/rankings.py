@@ -168,6 +168,10 @@ def _notes(found: dict[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     if found["unit"] and found["dimension"] not in _PLAIN and any(it["score"] for it in data):
         header = _SCORES[found["dimension"]][0] if found["dimension"] in _SCORES else "score"
         yield f"{header}: {found['unit']}"
+    # a few models have no endpoint at all
+    if 10 * facts.get("models_asked", 0) < 9 * facts.get("models_active", 0):
+        asked, active = facts["models_asked"], facts["models_active"]
+        yield f"Among the {asked} of {active} models whose endpoints are known; llmhive sync --research asks for all"
     if facts.get("total_tokens"):
         rest = f", of which {figures.volume(facts['other_tokens'])} below the top 50" if facts["other_tokens"] else ""
         yield f"All tokens of that time: {figures.volume(facts['total_tokens'])}{rest}"
