@@ -105,7 +105,7 @@ def test_reads(served: Served, mode: GenerationMode) -> None:
 def test_reads_of_what_research_brought(researched: Served, mode: GenerationMode) -> None:
     words = ("rankings", "top", "endpoints", "benchmarks", "capabilities", "providers", "families", "runs")
     found = [it for it in operations(researched, reading=True) if any(word in it.path for word in words)]
-    assert len(found) == 11
+    assert len(found) == 12
     for operation in found:
         check(operation, mode, 12)
 

@@ -17,7 +17,7 @@ from llmhive.app.openrouter import accept, rollback
 from llmhive.catalog.gate import Limits
 from llmhive.store.database import connect
 from tests.acceptance.test_service_reads import problem
-from tests.fake_openrouter import Record, Request, Response, catalog, model, ok, status
+from tests.fake_openrouter import FakeOpenRouter, Record, Request, Response, catalog, model, ok, status
 from tests.serving import Place, Served, asked, place, serving
 from tests.support import DIALECTS, dump, poll, rows, runner_at, sync_at
 
@@ -27,6 +27,18 @@ MODELS = [model(f"acme/model-{number:02}") for number in range(40)]
 
 def listing(*records: Record, count: int = 40) -> bytes:
     return catalog(*MODELS[:count], *records)
+
+
+def body_of(document: Record) -> bytes:
+    return json.dumps(document).encode()
+
+
+def serve_research(fake: FakeOpenRouter) -> None:
+    """What a research sync without a key asks for beside the model list."""
+    fake.serve(body_of({"data": [{"name": "Acme", "slug": "acme"}]}), "/providers")
+    fake.serve(body_of({"data": [{"model_id": MODELS[0]["id"], "tag": "acme"}]}), "/endpoints/zdr")
+    for record in MODELS:
+        fake.serve(body_of({"data": {"id": record["id"], "endpoints": []}}), f"/models/{record['id']}/endpoints")
 
 
 @pytest.fixture(scope="module", params=DIALECTS)
@@ -178,6 +190,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(here: Place, served: Se
 
 
 def test_a_regular_sync_waits_for_research_once(here: Place, served: Served) -> None:
+    serve_research(here.fake)
     gate = Gate(listing())
     here.fake.serve(gate)
     research = served.post(f"{ROOT}/research", {"force": True})
@@ -195,12 +208,13 @@ def test_a_regular_sync_waits_for_research_once(here: Place, served: Served) -> 
     assert (finished["kind"], finished["status"]) == ("regular", "unchanged")
     after = [it for it in served.get(f"{ROOT}/runs").json()["data"] if it["id"] >= run_id]
     assert [(it["id"], it["kind"], it["status"]) for it in after] == [
-        (finished["id"], "regular", "unchanged"), (run_id, "research", "unchanged"),
+        (finished["id"], "regular", "unchanged"), (run_id, "research", "completed"),
     ]  # fmt: skip
     assert datetime.fromisoformat(after[0]["started_at"]) >= datetime.fromisoformat(after[1]["finished_at"])
 
 
-def test_research_may_be_waited_for(served: Served) -> None:
+def test_research_may_be_waited_for(here: Place, served: Served) -> None:
+    serve_research(here.fake)
     answer = served.post(f"{ROOT}/research?blocking=true", {"force": True})
     assert (answer.status_code, answer.json()["kind"]) == (200, "research")
     assert answer.json()["status"] in {"completed", "unchanged"}

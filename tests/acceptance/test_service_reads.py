@@ -362,7 +362,7 @@ def test_ids_may_be_written_raw_or_percent_encoded_and_in_any_case(served: Serve
             # SQLite knows the cases of ASCII only
             if "?" in form or not model_id.isascii():
                 continue
-            for below in ("history", "endpoints", "rankings", "benchmarks"):
+            for below in ("history", "endpoints", "endpoints/history", "rankings", "benchmarks"):
                 status, _, body = asked(served, f"/api/models/{form}/{below}")
                 assert (status, json.loads(body)["id"]) == (200, model_id), (form, below)
 
@@ -453,12 +453,13 @@ GETS = (
     "/api/models", "/api/models?limit=3&sort=prompt", "/api/models/acme/moved", "/api/models/families",
     "/api/models/acme/moved/history", "/api/changes?since=2020-01-01", "/api/snapshots", "/api/openrouter/sync/runs",
     "/api/models?as_of=YESTERDAY", "/api/rankings", "/api/models/top", "/api/rankings/categories", "/api/capabilities",
-    "/api/providers", "/api/models/acme/moved/endpoints", "/api/models/acme/moved/rankings",
+    "/api/providers", "/api/models/acme/moved/endpoints", "/api/models/acme/moved/endpoints/history",
+    "/api/models/acme/moved/rankings",
     "/api/models/acme/moved/benchmarks", "/api/openrouter/sync/status", "/healthz", "/readyz",
     "/metrics", "/", "/openapi.json", "/api/openrouter/sync/runs/1",
 )  # fmt: skip
 #: Those of which readers keep copies.
-KEPT = GETS[:17]
+KEPT = GETS[:18]
 #: Those that say their own source.
 RANKED = ("/api/rankings", "/api/models/top")
 

@@ -55,7 +55,7 @@ def test_it_waits_until_there_is_room(database: Database) -> None:
     # the first was answered after a second
     assert 61 <= it.passed < 61.1
     assert [event for event, _ in it.told] == ["Waiting for the request budget"]
-    assert it.told[0][1] == {"seconds": 59.0}
+    assert it.told[0][1] == {"seconds": 59.0, "limit": 2}
 
 
 def test_seven_requests_at_two_a_minute(database: Database) -> None:
@@ -72,7 +72,7 @@ def test_a_full_minute_that_outlasts_the_sync(database: Database) -> None:
     with pytest.raises(BudgetSpent) as caught:
         it.spend()
     assert str(caught.value) == (
-        "the budget of 30 requests to OpenRouter's Data API (DATA_API_PER_MINUTE) is used up: there is room again at "
+        "the budget of 30 requests to OpenRouter's Data API (DATA_API_PER_MINUTE) is used up: there may be room at "
         "2026-10-01 12:01:00 UTC."
     )
     # OpenRouter had no part in it, but to whoever asks it is as if it had refused

@@ -232,7 +232,7 @@ class Offered(Base):
     to: Instant | None = Field(description="null: it stands")
 
 
-class Health(Base):
+class EndpointHealth(Base):
     """How an endpoint did: at one look, or over a day or a week."""
 
     provider: str
@@ -253,7 +253,7 @@ class EndpointHistory(Catalogued):
 
     id: str
     versions: list[Offered]
-    health: list[Health]
+    health: list[EndpointHealth]
 
 
 class Benchmark(Base):
