@@ -408,6 +408,9 @@ BENCHMARKS = {
 
 #: A noisy neighbour only ever makes a ratio worse: what is over its limit is measured again, and the best counts.
 TRIES = 3
+#: Figures that hang on the machine, not on the code alone: one commit measured 1.28 and 1.45, 3.02 and 3.91 on two
+#: machines (docs/decisions/0031). Beyond their limit they are told; so many times beyond it they fail.
+MACHINE = {"service-models": 1.25, "service-list": 1.25, "service-filters": 1.25}
 
 
 def main(names: list[str]) -> int:
@@ -415,17 +418,17 @@ def main(names: list[str]) -> int:
     if not (ROOT.parent / "shared").is_dir():
         print("Skipped: ../shared/data, with the captures to measure with, is not here.")
         return 0
-    best = []
+    best = {}
     for name in names or BENCHMARKS:
         tries: list[Figure] = []
         while len(tries) < TRIES and not any(figure.ratio <= figure.limit for figure in tries):
             with tempfile.TemporaryDirectory() as folder:
                 tries.append(BENCHMARKS[name](Path(folder)))
             show(name, tries[-1])
-        best.append(min(tries, key=lambda figure: figure.ratio))
-    over = [figure.name for figure in best if figure.ratio > figure.limit]
+        best[name] = min(tries, key=lambda figure: figure.ratio)
+    over = [figure.name for figure in best.values() if figure.ratio > figure.limit]
     print(f"Over the limit: {', '.join(over)}" if over else "All within their limits.")
-    return 1 if over else 0
+    return 1 if any(it.ratio > it.limit * MACHINE.get(name, 1.0) for name, it in best.items()) else 0
 
 
 def show(name: str, figure: Figure) -> None:
