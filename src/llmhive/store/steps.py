@@ -76,12 +76,5 @@ def completed_since(connection: sa.Connection, since: datetime, *, kind: Kind) -
     return {row.step: _step(row) for row in connection.execute(chosen.order_by(_c.id))}
 
 
-def last_of(connection: sa.Connection, name: str) -> Step | None:
-    """The last completed step of a name."""
-    chosen = sa.select(research_step).where(_c.step == name, _c.status == "completed").order_by(_c.id.desc()).limit(1)
-    row = connection.execute(chosen).first()
-    return None if row is None else _step(row)
-
-
 def _step(row: sa.Row[Any]) -> Step:
     return Step(row.step, row.status, row.started_at, row.finished_at, row.facts, row.error, row.run_id)
