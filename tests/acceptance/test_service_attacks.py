@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -174,6 +175,8 @@ class Frozen:
     def freeze(self) -> None:
         """From now on nothing comes back."""
         self._process.send_signal(signal.SIGSTOP)
+        # sending is not stopping
+        os.waitpid(self._process.pid, os.WUNTRACED)
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()

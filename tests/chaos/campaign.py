@@ -119,17 +119,22 @@ class Findings:
             self.slowest.append(seconds)
 
     def stands_for(self, catalog_version: int, marker: int) -> None:
-        """Both ways there is one: another version of the catalog shows another feed."""
+        """One version of the catalog shows one feed."""
         with self._lock:
             known = self.markers.setdefault(catalog_version, marker)
         if known != marker:
             self.wrong(f"catalog version {catalog_version} showed both version {known} and {marker}")
 
-    def settle(self) -> None:
-        """Whether the versions of the catalog and of the feed are 1:1."""
-        twice = {marker: count for marker, count in Counter(self.markers.values()).items() if count > 1}
-        if twice:
-            self.wrong(f"feeds with more than one catalog version: {twice}")
+    def settle(self, steps: int) -> None:
+        """Whether a later version of the catalog never shows an earlier feed, and no feed has more of them than the
+        `steps` beyond the model list account for.
+        """
+        shown = [marker for _, marker in sorted(self.markers.items())]
+        if shown != sorted(shown):
+            self.wrong(f"later catalog versions showed earlier feeds: {dict(sorted(self.markers.items()))}")
+        if (more := len(shown) - len(set(shown))) > steps:
+            twice = {marker: count for marker, count in Counter(shown).items() if count > 1}
+            self.wrong(f"feeds with more catalog versions than {steps} steps could make ({more} more): {twice}")
 
 
 # --- the parts
@@ -767,11 +772,13 @@ def _reckon(world: World, report: Report, *, within: float, is_hurried: bool) ->
     _believed(world)
     _runs(world, report)
     _alerts(world, report, is_hurried)
+    [row] = postgres.execute("SELECT count(*) AS steps FROM research_step WHERE status = 'completed'")
+    steps: int = row["steps"]
     for replica in world.replicas:
         world.stop_politely(replica)
     if _until(lambda: not processes(world.mark), 20) is None:
         found.wrong(f"processes are left: {processes(world.mark)}")
-    found.settle()
+    found.settle(steps)
     _logs(world)
     slowest = sorted(found.slowest)
     report.facts |= {

@@ -185,10 +185,14 @@ class Workers:
         return _run_of(await asyncio.shield(worker.ended))
 
     async def _will_do(self, worker: Worker, asked_at: datetime) -> bool:
-        if not worker.ended.done():
+        if worker.ended.done():
+            told = await worker.ended
+            return worker.began_at is not None and told.what == "ended" and asked_at <= worker.began_at
+        if worker.began is None or worker.began_at is None:
             return True
-        told = await worker.ended
-        return worker.began_at is not None and told.what == "ended" and asked_at <= worker.began_at
+        # the run is over a moment before its process says so
+        run = await self._threads.run(self._get, worker.began.run_id or 0)
+        return run.status == "running" or (run.status != "interrupted" and asked_at <= worker.began_at)
 
     async def _begun(self, worker: Worker) -> Begun:
         told = await asyncio.shield(worker.first)
