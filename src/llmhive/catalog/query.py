@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, get_args
+
+import msgspec
 
 Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completion"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+# not a dataclass: one is made for every request, ten times as fast
+class Query(msgspec.Struct, frozen=True):
     """Which models, in what order; all conditions must hold. A value that is unknown meets no limit."""
 
     text: str | None = None  #: words that are part of the id, the slug or the name, in any case

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -124,3 +124,18 @@ def test_the_document_describes_each_one_with_an_example_that_can_be_read() -> N
         for value in it["schema"].get("enum", ()):
             read(urlencode({name: value}).encode())
     assert described["sort"]["schema"]["enum"] == list(SORTS)
+
+
+_PARTS = st.text("ab=&%+2C;#?*~ é", max_size=30).map(lambda text: quote(text, safe="=&%+;?*~"))
+
+
+@laws
+@given(_PARTS | st.integers(62, 66).map(lambda count: "&".join("a=b" for _ in range(count))))
+def test_what_is_not_encoded_is_read_as_what_is(query_string: str) -> None:
+    try:
+        wanted = parse_qsl(query_string, keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError:
+        with pytest.raises(BadParameter):
+            parameters._pairs(query_string.encode())
+    else:
+        assert parameters._pairs(query_string.encode()) == wanted

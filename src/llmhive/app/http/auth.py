@@ -100,6 +100,8 @@ class Access:
         self.listens_on_loopback = listens_on_loopback
         self._token = settings.auth_token.encode()
         self._readers = (settings.auth_read_token.encode(), self._token) if settings.auth_read_token else ()
+        #: whether anybody may read
+        self.is_open = not self._readers
         self._audiences = tuple(base.rstrip("/") for base in settings.auth_oidc_audience)
         self._accounts = frozenset(account.lower() for account in settings.auth_oidc_accounts)
         self._has_oidc = bool(self._audiences and self._accounts)
@@ -124,7 +126,7 @@ class Access:
 
     def may_read(self, headers: Headers) -> bool:
         """Whether reading is open, or a token of the settings is there; for whom it is not, there is `reader`."""
-        if not self._readers:
+        if self.is_open:
             return True
         try:
             given = _bearer(_values(headers, b"authorization"))

@@ -21,7 +21,10 @@ class Counts:
 
     def count(self, route: str, method: str, status: int) -> None:
         """Count an answer."""
-        key = (route or "other", method if method in _METHODS else "other", status)
+        self.add((route or "other", method if method in _METHODS else "other", status))
+
+    def add(self, key: tuple[str, str, int]) -> None:
+        """Count an answer of a route and a method that we know."""
         self._requests[key] = self._requests.get(key, 0) + 1
 
     def time(self, route: str, seconds: float) -> None:

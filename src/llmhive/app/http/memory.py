@@ -22,10 +22,14 @@ from llmhive.catalog.view import View
 from llmhive.version import VERSION
 
 Headers = list[tuple[bytes, bytes]]
+Pieces = tuple[bytes, ...]  #: of a body, in order
+Whole = tuple[int, Headers, Pieces]  #: with the status
 _encode = msgspec.json.Encoder().encode
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 #: Shorter answers are not worth it.
 _WORTH_PACKING = 1000
+#: From so many bytes on, copying costs more than sending two pieces.
+_LONG = 16_000
 #: Lists kept per version: so many, and so many bytes.
 KEPT, KEPT_BYTES = 500, 64 * 1024 * 1024
 #: Seconds for which what was read from the database is kept: failures and times of checks raise no version.
@@ -33,6 +37,7 @@ FRESH = 10.0
 #: No query string holds a blank.
 _FAMILIES = b" families"
 _JSON = (b"content-type", b"application/json")
+_GZIP = (b"content-encoding", b"gzip")
 _REVALIDATE: Headers = [(b"cache-control", b"no-cache"), (b"vary", b"accept-encoding")]
 _EMPTY = View()
 
@@ -40,13 +45,38 @@ _EMPTY = View()
 class Answer:
     """One answer's bytes, but for how they begin."""
 
-    __slots__ = ("_packed", "etag", "rest")
+    __slots__ = ("_headers", "_last", "_packed", "etag", "rest")
 
     def __init__(self, rest: bytes, etag: bytes) -> None:
         """`rest` is a JSON object without its opening brace."""
         self.rest = rest
         self.etag = etag
         self._packed: bytes | None = None
+        self._headers: Headers = [*_REVALIDATE, (b"etag", etag)]
+        self._last: list[tuple[bytes, Whole] | None] = [None, None]
+
+    def whole(self, begin: bytes, *, is_packed: bool) -> Whole:
+        """All of it, packed where that is wished and worth it. The headers are not the caller's to change."""
+        last = self._last[is_packed]
+        # who asks in the same second
+        if last is not None and last[0] is begin:
+            return last[1]
+        headers = [*self._headers, _JSON]
+        if is_packed and (packed := self.packed(begin)) is not None:
+            headers.append(_GZIP)
+            pieces: Pieces = (packed,)
+        else:
+            # what is asked for again and again is copied once a second
+            is_copied = last is not None or len(self.rest) < _LONG
+            pieces = (begin + self.rest,) if is_copied else (begin, self.rest)
+        headers.append((b"content-length", b"%d" % sum(map(len, pieces))))
+        whole = 200, headers, pieces
+        self._last[is_packed] = begin, whole
+        return whole
+
+    def unchanged(self) -> Headers:
+        """The headers of a 304, not the caller's to change."""
+        return self._headers
 
     def packed(self, begin: bytes) -> bytes | None:
         """It all as gzip; None where that is not worth it."""
@@ -84,19 +114,15 @@ def is_known(header: bytes, etag: bytes) -> bool:
     return any(part.strip().removeprefix(b"W/") == mark for part in header.split(b","))
 
 
-def respond(answer: Answer, begin: bytes, *, known: bytes, accepted: bytes) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of an answer, given If-None-Match and Accept-Encoding (empty: not sent)."""
-    headers = [*_REVALIDATE, (b"etag", answer.etag)]
-    if known and is_known(known, answer.etag):
-        return 304, headers, b""
-    headers.append(_JSON)
-    body = answer.packed(begin) if accepted and accepts_gzip(accepted) else None
-    if body is None:
-        body = begin + answer.rest
-    else:
-        headers.append((b"content-encoding", b"gzip"))
-    headers.append((b"content-length", b"%d" % len(body)))
-    return 200, headers, body
+def respond(
+    answer: Answer, begin: bytes, *, known: bytes | None, accepted: bytes | None
+) -> tuple[int, Headers, Pieces]:
+    """Status, headers and body of an answer, given If-None-Match and Accept-Encoding (None: not sent). The headers are
+    not the caller's to change.
+    """
+    if known is not None and is_known(known, answer.etag):
+        return 304, answer.unchanged(), (b"",)
+    return answer.whole(begin, is_packed=accepted is not None and accepts_gzip(accepted))
 
 
 class Kept:
@@ -109,9 +135,11 @@ class Kept:
         self._seconds = seconds
         self._etag = b'W/"%d-%s"' % (view.catalog_version, VERSION.encode())
         self._begun = (-1, b"")  #: one pair, since threads may ask at the same time
-        self._models: dict[str, Answer] = {}
+        self.known_models: dict[str, Answer] = {}  #: by id: those that were asked for
         self._lists: dict[bytes, Answer] = {}
         self._list_bytes = 0
+        self._asked: set[bytes] = set()  #: lists that were asked for, but not kept
+        self._facts = facts_of(view)
         self._read_until: dict[bytes, float] = {}
 
     def begin(self) -> bytes:
@@ -129,18 +157,18 @@ class Kept:
 
     def model(self, name: str) -> Answer | None:
         """One model; None where there is none of that name."""
-        if (known := self._models.get(name)) is not None:
+        if (known := self.known_models.get(name)) is not None:
             return known
         view = self.view
         entry = view.find(name)
         if entry is None:
             return None
-        facts = _encode({name: value for name, value in facts_of(view).items() if name != "source"})
+        facts = _encode({name: value for name, value in self._facts.items() if name != "source"})
         rest = facts[1:-1] + b"," + view.whole(entry)
         answer = Answer(rest, self._etag)
         # under its own name only: there are as many other names as people can write
         if name == entry.id:
-            self._models[name] = answer
+            self.known_models[name] = answer
         return answer
 
     def models(self, query_string: bytes) -> Answer | None:
@@ -151,16 +179,27 @@ class Kept:
         if asked.as_of is not None or asked.known_at is not None:
             return None
         found, total = self.view.choose(asked.query)
-        facts = {"total": total, "limit": asked.query.limit, "offset": asked.query.offset, **facts_of(self.view)}
-        answer = Answer(_encode(facts)[1:-1] + b',"data":[' + b",".join(found) + b"]}", self._etag)
-        self._keep(query_string, answer)
+        facts = {"total": total, "limit": asked.query.limit, "offset": asked.query.offset, **self._facts}
+        head, end = _encode(facts)[1:-1] + b',"data":[', b"]}"
+        if found:
+            # so that the whole is copied once
+            found[0] = head + found[0]
+            found[-1] += end
+        answer = Answer(b",".join(found) if found else head + end, self._etag)
+        # what is asked only once would push out what is asked again
+        if query_string in self._asked:
+            self._keep(query_string, answer)
+        else:
+            if len(self._asked) >= KEPT:
+                self._asked.clear()
+            self._asked.add(query_string)
         return answer
 
     def families(self) -> Answer:
         """The families."""
         if (known := self._lists.get(_FAMILIES)) is None:
             found = self.view.families
-            document = {"data": found, "total": len(found), **facts_of(self.view)}
+            document = {"data": found, "total": len(found), **self._facts}
             known = Answer(_encode(document)[1:], self._etag)
             self._keep(_FAMILIES, known)
         return known

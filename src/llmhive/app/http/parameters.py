@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -151,6 +152,8 @@ PAST = {
     "known_at": "As this catalog believed it at a day or an instant.",
 }
 _NAMES = (*_BY_NAME, *PAST)
+_MOST_FIELDS = 64
+_IS_PLAIN = re.compile(rb"[!-$&-*,-~]*").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +191,21 @@ def read(query_string: bytes) -> Asked:
 
 
 def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    if _IS_PLAIN(query_string) and query_string.count(b"&") < _MOST_FIELDS:
+        # nothing is encoded, as in nearly every one
+        parts = (part.partition("=") for part in query_string.decode("ascii").split("&") if part)
+        return [(name, value) for name, _, value in parts]
     try:
-        return parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
+        return parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        )
     except (UnicodeDecodeError, ValueError) as error:
         raise BadParameter(
-            "query", "it cannot be read: percent-encode UTF-8, and give at most 64 parameters"
+            "query", f"it cannot be read: percent-encode UTF-8, and give at most {_MOST_FIELDS} parameters"
         ) from error
 
 
+@lru_cache(maxsize=4096)
 def _read(name: str, read: Callable[[str], Any], value: str) -> Any:
     try:
         return read(value)

@@ -18,11 +18,12 @@ _GRACE = 2.0
 
 def patient(seconds: float) -> type[HttpToolsProtocol]:
     """The HTTP protocol that closes a connection whose request has not arrived whole within so many seconds."""
+    receive = HttpToolsProtocol.data_received
 
     class Patient(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None
-        _is_arriving = False
-        _head: int | None = None  #: bytes of a head that is not complete yet
+        _awaited: object = None  #: the request whose rest is awaited, by its scope
+        _head: int | None = None  #: bytes of its head so far; None: the head is whole
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -33,35 +34,31 @@ def patient(seconds: float) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if not self._is_arriving:
-                return
-            # most requests arrive in one piece, and need no timer
+            receive(self, data)
+            cycle = self.cycle
+            # a cycle is made of a scope once the head is whole
+            if cycle is None or cycle.more_body or cycle.scope is not self.scope:
+                self._wait_for_the_rest(len(data))
+            elif self._timer is not None:
+                self._arrived()
+
+        def _wait_for_the_rest(self, received: int) -> None:
+            if self.scope is not self._awaited:
+                if self._awaited is not None:
+                    self._arrived()
+                self._awaited, self._head = self.scope, 0
+            if self._head is not None and self.cycle is not None and self.cycle.scope is self.scope:
+                self._head = None
+                # a body may take its time as well
+                self._arrived()
             if self._timer is None:
                 self._wait(seconds + (0 if self._head is not None else _GRACE))
             if self._head is not None:
                 # the parser would put it together anew with every piece
-                self._head += len(data)
+                self._head += received
                 if self._head > LONGEST_HEAD and not self.transport.is_closing():
                     self.transport.write(_TOO_LONG)
                     self.transport.close()
-
-        def on_message_begin(self) -> None:
-            self._head, self._is_arriving = 0, True
-            super().on_message_begin()
-
-        def on_headers_complete(self) -> None:
-            self._head = None
-            if self._timer is not None:
-                # a body may take its time as well
-                self._arrived()
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            self._is_arriving = False
-            if self._timer is not None:
-                self._arrived()
-            super().on_message_complete()
 
         def _wait(self, how_long: float) -> None:
             self._timer = self.loop.call_later(how_long, self._give_up)

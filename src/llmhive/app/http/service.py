@@ -105,8 +105,8 @@ class Service:
     def respond(self, request: Request, kept: Kept, answer: Answer) -> Response:
         """An answer, for who is not served by `Front`."""
         known, accepted = (request.headers.get(name, "").encode() for name in ("if-none-match", "accept-encoding"))
-        status, headers, body = respond(answer, kept.begin(), known=known, accepted=accepted)
-        return Response(body, status, {name.decode(): value.decode() for name, value in headers})
+        status, headers, pieces = respond(answer, kept.begin(), known=known, accepted=accepted)
+        return Response(b"".join(pieces), status, {name.decode(): value.decode() for name, value in headers})
 
     async def caught_up(self, run: dict[str, Any]) -> None:
         """Wait until reads show what a run did, so that who waited for it finds it; a moment at most."""
