@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve sync test check campaign bench mutation lock docs clean
+.PHONY: help serve sync test long check campaign bench mutation lock docs clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -44,18 +44,21 @@ serve: $(VENV)/.installed ## Install what is needed, sync, and serve the catalog
 sync: $(VENV)/.installed ## Install what is needed and sync the catalog
 	@$(BIN)/llmhive sync
 
-test: $(VENV)/.developing ## Lint, types, import contracts and all tests, on both databases
+test: $(VENV)/.developing ## Lint, types, import contracts and the tests, on both databases
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal -m "not long"
+
+long: $(VENV)/.developing ## The tests that `make test` leaves out: all of the two years, twenty seconds of faults
+	$(BIN)/pytest -n auto --dist worksteal -m long
 
 check: $(VENV)/.developing ## The quick part: lint, types, import contracts, tests without the two years
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -n auto --dist worksteal -m "not history"
+	$(BIN)/pytest -n auto --dist worksteal -m "not history and not long"
 
 campaign: $(VENV)/.developing ## Three minutes of faults over several replicas and one PostgreSQL
 	$(BIN)/python -m tests.chaos.campaign

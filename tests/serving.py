@@ -29,7 +29,7 @@ import httpx2
 
 from tests import support
 from tests.fake_openrouter import FakeOpenRouter
-from tests.support import Command, Dialect, poll
+from tests.support import Command, Dialect, Process, poll
 
 #: Seconds in which it must have started, and have ended once it was told to.
 STARTS_WITHIN, ENDS_WITHIN = 30.0, 12.0
@@ -41,7 +41,7 @@ STOPPED = 128 + signal.SIGTERM
 class Served:
     """A service that runs."""
 
-    process: subprocess.Popen[str]
+    process: Process
     url: str
     client: httpx2.Client
     #: every line it wrote to stderr so far; a thread adds to it

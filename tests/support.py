@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pytest
 
+from tests import forking
+
 if TYPE_CHECKING:
     from llmhive.app.openrouter.pipeline import Taken
     from llmhive.app.openrouter.runner import Runner
@@ -330,6 +332,8 @@ def runner_at(database: Database, at: datetime, alerting: Alerting | None = None
 
 # --- the real command
 
+Process = subprocess.Popen[str] | forking.Running
+
 
 @dataclass(frozen=True)
 class Result:
@@ -381,12 +385,16 @@ class Command:
         }
         return {name: str(value) for name, value in merged.items() if value is not None}
 
-    def start(self, *words: str, **env: object) -> subprocess.Popen[str]:
-        """Start it and do not wait."""
+    def start(self, *words: str, **env: object) -> Process:
+        """Start it and do not wait; by `forking`, unless how Python starts is asked about."""
+        environment = self.environment(**env)
+        flag, *program = self.program
+        if flag == "-m" and not any(name.startswith("PYTHON") for name in (*self.env, *env)):
+            return forking.start((*program, *words), environment, self.folder)
         return subprocess.Popen(
             [sys.executable, *self.program, *words],
             cwd=self.folder,
-            env=self.environment(**env),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -404,7 +412,7 @@ class Command:
         return result.json
 
 
-def finish(process: subprocess.Popen[str], within: float = 60) -> Result:
+def finish(process: Process, within: float = 60) -> Result:
     """Wait for a process; kill it and fail after `within` seconds."""
     try:
         out, err = process.communicate(timeout=within)
@@ -412,6 +420,7 @@ def finish(process: subprocess.Popen[str], within: float = 60) -> Result:
         process.kill()
         out, err = process.communicate()
         pytest.fail(f"{process.args!r} was not done within {within:g} s:\n{out}\n{err}")
+    assert process.returncode is not None
     return Result(process.returncode, out, err)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.fake_openrouter import FakeOpenRouter, Request, Response, catalog, model
-from tests.support import Command, Dump, execute, poll, rows, sync_at
+from tests.support import Command, Dump, Process, execute, poll, rows, sync_at
 from tests.support import dump as tables
 
 KEPT = [model(f"acme/model-{number:02}") for number in range(20)]
@@ -84,9 +83,7 @@ class Story:
         return [row["status"] for row in rows(self.url, "SELECT status FROM sync_run ORDER BY id")]
 
     @contextmanager
-    def processes(
-        self, count: int, *words: str, program: Command | None = None
-    ) -> Iterator[list[subprocess.Popen[str]]]:
+    def processes(self, count: int, *words: str, program: Command | None = None) -> Iterator[list[Process]]:
         """So many at once; whatever happens, none outlives the block."""
         started = [(program or self.llmhive).start(*words) for _ in range(count)]
         try:

@@ -28,6 +28,7 @@ from tests.support import execute, poll, rows, sync_at
 SYNC = "/api/openrouter/sync"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux' /proc")
 def test_a_short_campaign() -> None:
     # other tests run beside it: only the command is strict with time

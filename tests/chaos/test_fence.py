@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -12,15 +11,15 @@ import pytest
 
 from tests.chaos.conftest import NEW, Story, when
 from tests.fake_openrouter import catalog, model, ok
+from tests.support import Process, finish, poll
 from tests.support import dump as tables
-from tests.support import finish, poll
 
 OTHER = catalog(*[model(f"acme/model-{number:02}") for number in range(20)], model("acme/limited"), model("acme/other"))
 #: no heartbeat while the test lasts, so that no process is put to sleep in the middle of one
 SELDOM = "3600"
 
 
-def is_stopped(process: subprocess.Popen[str]) -> bool:
+def is_stopped(process: Process) -> bool:
     """Whether it has gone to sleep; fails where it has ended instead."""
     assert process.poll() is None, process.communicate()
     stat = Path(f"/proc/{process.pid}/stat")

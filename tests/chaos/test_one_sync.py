@@ -125,6 +125,7 @@ def hive(story: Story) -> Iterator[Hive]:
         yield Hive(story, [it.result() for it in started])
 
 
+@pytest.mark.long
 def test_a_thousand_at_once_are_one_run(hive: Hive) -> None:
     # as quick as it goes
     hive.fake.serve(OLD)

@@ -20,7 +20,7 @@ from typing import Any
 
 
 def trap(when: str, point: str) -> None:
-    """Wrap the function that `point` names, where it is defined: whoever imports it later gets the trap."""
+    """Wrap the function that `point` names, where it is defined and wherever it was imported."""
     module, path, nth = (*point.split(":"), "1")[:3]
     owner: Any = importlib.import_module(module)
     *parents, name = path.split(".")
@@ -43,6 +43,10 @@ def trap(when: str, point: str) -> None:
         return result
 
     setattr(owner, name, wrapped)
+    # where it was imported by name already
+    for known in [it for place, it in sys.modules.items() if place.startswith("llmhive")]:
+        for key in [key for key, value in vars(known).items() if value is real]:
+            setattr(known, key, wrapped)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ def url_of(database: Database) -> str:
     return database.engine.url.render_as_string(hide_password=False)
 
 
+@pytest.mark.long
 @pytest.mark.history
 @pytest.mark.timeout(900)
 def test_the_table_in_the_docs_says_what_becomes_of_every_fault(tmp_path: Path) -> None:

@@ -197,6 +197,7 @@ def check(diary: Diary, steps: list[tuple[datetime, Step]]) -> None:
         assert it.ended == "confirmed" or it.until - it.at <= timedelta(days=1), it
 
 
+@pytest.mark.long
 def test_no_real_step_is_held_and_every_held_value_was_a_glitch_or_a_fall_that_stood(tmp_path: Path) -> None:
     with fresh(tmp_path, "history") as database:
         diary, steps, outcomes = replay(database, captures("history-12h"), "text")

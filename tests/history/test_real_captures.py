@@ -174,6 +174,7 @@ def walk(database: Database, taken: Iterable[tuple[datetime, bytes, Scope]]) -> 
     return counts
 
 
+@pytest.mark.long
 def test_every_text_body_is_the_catalog_after_it(database: Database) -> None:
     # on PostgreSQL every third day: what differs there is not what the days differ in
     step = 1 if database.dialect == "sqlite" else 3
@@ -240,6 +241,7 @@ def test_every_body_of_all_modalities_is_the_catalog_after_it(database: Database
     assert (counts["captures"], counts["unreadable"], counts["held"]) == (48, 0, 0)
 
 
+@pytest.mark.long
 def test_neither_scope_deactivates_what_only_the_other_sees(database: Database) -> None:
     both: list[tuple[datetime, bytes, Scope]] = [(at, b, "all") for at, b in captures("all-modalities-daily")]
     first = both[0][0]

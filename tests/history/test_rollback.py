@@ -96,6 +96,7 @@ def is_back(database: Database, copy: Copy) -> None:
 # --- real captures
 
 
+@pytest.mark.long
 @pytest.mark.history
 @pytest.mark.timeout(600)
 def test_any_of_twenty_snapshots_is_restored_exactly(database: Database) -> None:
