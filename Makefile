@@ -51,7 +51,7 @@ test: $(VENV)/.developing ## Lint, types, import contracts and the tests, on bot
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto --dist worksteal -m "not long"
 
-long: $(VENV)/.developing ## The tests that `make test` leaves out: all of the two years, twenty seconds of faults
+long: $(VENV)/.developing ## The tests that `make test` leaves out: the two years, twenty seconds of faults
 	$(BIN)/pytest -n auto --dist worksteal -m long
 
 check: $(VENV)/.developing ## The quick part: lint, types, import contracts, tests without the two years

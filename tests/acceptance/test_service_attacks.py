@@ -131,6 +131,7 @@ def test_the_workers_settings_are_those_of_the_service(here: Place) -> None:
     assert not (here.llmhive.folder / "other.db").exists()
 
 
+@pytest.mark.long
 def test_a_database_that_is_frozen_stops_nobody_else(tmp_path: Path) -> None:
     """It accepts connections and answers nothing, as when its machine is suspended."""
     with place("postgresql", tmp_path) as found, Frozen(found.url) as database:

@@ -371,7 +371,12 @@ def test_a_miss_names_what_comes_near(served: Served) -> None:
     for below in ("", "/history", "/endpoints", "/rankings", "/benchmarks"):
         path = f"/api/models/acme/movd{below}"
         assert "acme/moved" in problem(served.get(path), 404)["detail"]
-    for path in ("/api/models/", "/api/models/%00", "/api/models/" + "x" * 3000, "/api/models/%ff%fe", "/api/nothing"):
+    # known to memory, under this name only
+    assert served.get("/api/models/acme/moved").status_code == 200
+    for path in (
+        "/api/models/", "/api/models/%00", "/api/models/" + "x" * 3000, "/api/models/%ff%fe", "/api/nothing",
+        "/api/modelsXacme/moved",
+    ):  # fmt: skip
         status, headers, body = asked(served, path)
         assert (status, headers["content-type"]) == (404, "application/problem+json"), path
         assert len(body) < 3000

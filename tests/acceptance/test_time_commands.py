@@ -438,12 +438,13 @@ def test_a_stopped_backfill_goes_on_where_it_was(llmhive: Command, tmp_path: Pat
     process.send_signal(signal.SIGINT)
     stopped = finish(process)
     kept = _captures(llmhive)
+    # 0: it was done before the signal came
+    assert stopped.code in {0, 130}, stopped
     if stopped.code == 130:
         assert "Stopped" in stopped.stderr
         assert 0 < kept < 400
         assert rows(llmhive.env["DATABASE_URL"], "SELECT COUNT(*) AS n FROM served_version") == [{"n": 0}]
     run = llmhive("backfill", str(folder))
-    # it may have been done before the signal came
     assert run["status"] == "completed" or '"completed"' in stopped.stdout
     assert _captures(llmhive) == 400
     assert len(llmhive("history", "acme/one")["entries"]) == 400

@@ -25,7 +25,7 @@ from tests.fake_openrouter import FakeOpenRouter
 from tests.history.faults import Live, fresh
 from tests.support import captures, dump, rows, runner_at, sync_at
 
-pytestmark = [pytest.mark.history, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.history, pytest.mark.long, pytest.mark.timeout(300)]
 
 #: Captures before a field's first, and after it.
 AROUND = 15

@@ -28,7 +28,7 @@ from tests.history.faults import Live, fresh
 from tests.history.test_real_captures import Watch, rates
 from tests.support import captures
 
-pytestmark = [pytest.mark.history, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.history, pytest.mark.long, pytest.mark.timeout(900)]
 
 Kind = Literal["history-12h", "all-modalities-daily"]
 SCOPES: dict[Kind, Scope] = {"history-12h": "text", "all-modalities-daily": "all"}
@@ -197,7 +197,6 @@ def check(diary: Diary, steps: list[tuple[datetime, Step]]) -> None:
         assert it.ended == "confirmed" or it.until - it.at <= timedelta(days=1), it
 
 
-@pytest.mark.long
 def test_no_real_step_is_held_and_every_held_value_was_a_glitch_or_a_fall_that_stood(tmp_path: Path) -> None:
     with fresh(tmp_path, "history") as database:
         diary, steps, outcomes = replay(database, captures("history-12h"), "text")

@@ -25,7 +25,7 @@ from llmhive.store.database import Database
 from llmhive.store.tables import benchmark, capability
 from tests.support import captures
 
-pytestmark = [pytest.mark.history, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.history, pytest.mark.long, pytest.mark.timeout(600)]
 
 #: capability → where it is listed, and as what
 LISTED = {

@@ -25,7 +25,7 @@ from tests.support import dump, shared_folder
 Days = dict[str, dict[str, int]]
 NO_JOIN = Join([])
 
-pytestmark = pytest.mark.history
+pytestmark = [pytest.mark.history, pytest.mark.long]
 
 
 class Capture(NamedTuple):

@@ -36,7 +36,7 @@ from llmhive.store.tables import capture, model_catalog
 from tests import oracle
 from tests.support import Live, captures, history_database, runner_at, served_ledger, shared_folder, sqlite_template
 
-pytestmark = [pytest.mark.history, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.history, pytest.mark.long, pytest.mark.timeout(900)]
 
 SECOND = timedelta(seconds=1)
 #: when backfills are run: after every capture
@@ -295,7 +295,7 @@ def same(database: Database, expected: dict[str, list[tuple[Any, ...]]], *, mark
 # --- every instant
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in (1, 2, 3))])
+@pytest.mark.parametrize("part", range(4))
 def test_every_instant_is_the_body_served_then(filled: Database, part: int) -> None:
     bodies, memory, told, cache = Bodies(), Memory(), Memory(), dict[str, Version]()
     before: dict[str, oracle.Row] | None = None
@@ -322,7 +322,6 @@ def test_every_instant_is_the_body_served_then(filled: Database, part: int) -> N
     assert count in {265, 266}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 def test_every_instant_on_the_other_database_too(database: Database) -> None:
     run = fill(database, archive("history-12h"))
@@ -353,7 +352,6 @@ def test_the_scope_of_every_file_is_found(filled: Database) -> None:
 # --- any order
 
 
-@pytest.mark.long
 def test_shuffled_and_duplicated_captures_give_the_same_served_ledger(database: Database, tmp_path: Path) -> None:
     mixed = shuffled(list(captures("history-12h")), seed=20260801)
     digests = [(at, body) for at, body in mixed[::97]]

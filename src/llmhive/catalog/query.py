@@ -11,7 +11,7 @@ Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completio
 SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
-# not a dataclass: one is made for every request, ten times as fast
+# not a dataclass: one is made for every request, in an eighth of the time
 class Query(msgspec.Struct, frozen=True):
     """Which models, in what order; all conditions must hold. A value that is unknown meets no limit."""
 

@@ -87,7 +87,7 @@ class Front:
             and (self._access.is_open or self._access.may_read(scope["headers"]))
         ):
             kept = self._memory.newest
-            answer, route = kept.known_models.get(path[_BEFORE_ID:]), _ID_ROUTE
+            answer, route = kept.known_models.get(path[_BEFORE_ID:]) if path.startswith(_ONE) else None, _ID_ROUTE
             if answer is None:
                 try:
                     answer, route = self._look(kept, path, scope["query_string"])
