@@ -70,6 +70,26 @@ def test_a_day_that_is_cut_short_is_doubted() -> None:
     assert "and nothing below them: cut short" in why
     # all of a quiet day, but for one
     assert doubts(days(4900, start=7, models=49, other=False), known, old=()) == {}
+    [why] = doubts(days(4900, start=7, models=48, other=False), known, old=()).values()
+    assert "and nothing below them: cut short" in why
+    # half of what is usual is enough
+    assert doubts(days(100, start=7, models=2), days(*[100] * 7, models=5), old=()) == {}
+
+
+def test_what_is_below_may_be_missing_where_it_was_the_day_before() -> None:
+    before = [*days(*[5100] * 6, models=50), *days(5100, start=6, models=44, other=False)]
+    assert doubts(days(4900, start=7, models=40, other=False), before, old=()) == {}
+    first = [
+        *days(5100, models=44, other=False),
+        *days(*[5100] * 5, start=1, models=50),
+        *days(5100, start=6, models=41),
+    ]
+    assert doubts(days(4900, start=7, models=40, other=False), first, old=()) == {}
+    assert list(doubts(days(4900, start=7, models=39, other=False), first, old=())) == [day(7)]
+
+
+def test_three_periods_say_what_is_usual() -> None:
+    assert list(doubts(days(10**9, start=3), days(100, 100, 100), old=())) == [day(3)]
 
 
 @given(st.lists(st.integers(1000, 2000), min_size=4, max_size=60), st.integers(0, 2**32))

@@ -295,6 +295,14 @@ def test_a_slug_is_joined_to_the_base_row() -> None:
     assert join.match("other") is None
 
 
+def test_of_those_that_share_a_slug_the_base_row_comes_first_then_an_active_one() -> None:
+    free, gone, other = ("a/one:free", "s", "free", True), ("b/two", "s", None, False), ("c/three", "s", None, True)
+    assert Join([free, gone, other]).match("s") == "c/three"
+    assert Join([free, gone]).match("s") == "b/two"
+    assert Join([other, free]).match("s") == "c/three"
+    assert Join([("a/b:thinking", "s", "thinking", False), ("a/c:free", "s", "free", True)]).match("s") == "a/c:free"
+
+
 # --- as served
 
 
@@ -309,8 +317,19 @@ def test_a_task_is_ordered_by_requests() -> None:
         ("a/one", None, Decimal("0.4"), Decimal("0.15")), ("b/two", "b/two", Decimal("0.35"), None),
     ]  # fmt: skip
     assert (made.dimension, made.category, made.window_from) == ("task", "code:debugging", LAST - 6 * DAY)
-    assert (made.facts["is_estimate"], made.facts["request_share"], made.facts["token_share"]) == (True, "0.2", None)
+    assert made.facts == {
+        "is_estimate": True, "title": "Debugging", "group": "code", "request_share": "0.2", "token_share": None,
+    }  # fmt: skip
+    assert (made.source, made.as_of, made.window_to) == ("data-api", LAST.isoformat(), LAST)
+    assert made.citation == f"Source: OpenRouter (openrouter.ai/rankings), as of {LAST}."
     assert faults(made, {"b/two"}) == []
+
+
+def test_a_task_s_share_of_tokens_is_told_and_its_models_are_by_requests_not_by_name() -> None:
+    models = tuple((f"a/{it}", Decimal(share), Decimal(0)) for it, share in (("p", "0.1"), ("q", "0.3"), ("r", "0.3")))
+    made = by_task(Task("t", "T", "t", Decimal(1), Decimal("0.25"), models), NO_JOIN, as_of=LAST, window_days=7)
+    assert [it.slug for it in made.ranks] == ["a/q", "a/r", "a/p"]
+    assert made.facts["token_share"] == "0.25"
 
 
 def test_an_order_of_models_is_a_ranking_without_figures() -> None:
@@ -319,7 +338,9 @@ def test_an_order_of_models_is_a_ranking_without_figures() -> None:
     made = by_order("leaderboard", None, ids, join, as_of="2026-08-17T00:00:00Z")
     assert made.ranks == (Rank(1, "b/two", None), Rank(2, "a/one", "a/one"))
     assert (made.source, made.citation) == ("models-order", None)
+    assert (made.as_of, made.facts) == ("2026-08-17T00:00:00Z", {"is_estimate": False})
     assert faults(made, {"a/one"}) == []
+    assert by_order("category", "legal", ids, join, as_of=None).category == "legal"
 
 
 # --- what is wrong
@@ -364,6 +385,20 @@ def test_a_fault_is_found(ranking: Ranking, said: str) -> None:
 
 def test_a_good_one_has_none() -> None:
     assert faults(GOOD, {"a/one"}) == []
+    # to the edge: one day, fifty ranks, all of the tokens
+    assert faults(replace(GOOD, window_from=LAST, window_to=LAST), {"a/one"}) == []
+    most = tuple(Rank(n, f"a/{n}", None, tokens=1, share=Decimal("0.02")) for n in range(1, 51))
+    assert faults(replace(GOOD, ranks=most), set()) == []
+
+
+def test_of_many_names_a_few_are_told() -> None:
+    def told(count: int) -> str:
+        ghosts = tuple(Rank(n, f"b/{n}", f"a/{n}", tokens=1) for n in range(1, count + 1))
+        [found] = faults(replace(GOOD, ranks=ghosts), set())
+        return found
+
+    assert told(5).endswith("not in the catalog: a/1, a/2, a/3, a/4, a/5")
+    assert told(7).endswith("a/1, a/2, a/3, a/4, a/5 and 2 more")
     cheapest = Ranking("lowest_cost", None, "derived", None, None, None, (
         Rank(1, "a", None, score=Decimal(1)), Rank(2, "b", None, score=Decimal(2)),
     ))  # fmt: skip
@@ -589,6 +624,8 @@ def moved(*previous: int | None) -> list[int]:
 
 def test_movers_are_who_came_in_or_moved_by_three_ranks_the_farthest_first() -> None:
     assert moved(1, 5, 2, 4, None, 3) == [2, 6, 5]
+    # who came in came from behind the last
+    assert moved(None, 6, 3, 4, 5) == [1, 2]
 
 
 def test_nobody_moved_where_the_week_before_is_not_known() -> None:
