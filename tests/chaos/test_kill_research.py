@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 import pytest
 
 from llmhive.app.openrouter.research import ORDER
-from tests.chaos.zygote import Zygote
 from tests.fake_openrouter import ROOT, Request, Response, never
 from tests.support import Command, dump, execute, finish, poll, rows
 from tests.upstream import DATA_API, KEY, Upstream, World
@@ -53,12 +53,6 @@ PASSING = frozenset({"id", "run_id", "set_id", "endpoint_id", "as_of", "owner", 
 LEDGER = ("sync_run", "research_step", "data_request", "capture", "body", "verdict", "catalog_state", "alembic_version")
 
 
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as made:
-        yield made
-
-
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
     """Its clock is a thousand times as fast: limits are not what is tested."""
@@ -70,8 +64,8 @@ def upstream() -> Iterator[Upstream]:
 class Scene:
     """Research syncs of one day on one database."""
 
-    def __init__(self, url: str, folder: Path, upstream: Upstream, zygote: Zygote, **env: str) -> None:
-        self.url, self.upstream, self.zygote = url, upstream, zygote
+    def __init__(self, url: str, folder: Path, upstream: Upstream, **env: str) -> None:
+        self.url, self.upstream = url, upstream
         given = {
             "DATABASE_URL": url, "OPENROUTER_BASE_URL": upstream.base_url, "OPENROUTER_API_KEY": KEY,
             "SYNC_BATCH_SIZE": str(BATCH), "DATA_API_PER_MINUTE": "1000", "DATA_API_PER_DAY": "10000",
@@ -79,7 +73,6 @@ class Scene:
             "SYNC_TIMEOUT_SECONDS": "30",
         }  # fmt: skip
         self.command = Command(folder, given | env)
-        self.env = self.command.environment()
         self._mark = 0
 
     def run(self, kill: tuple[str, str] | None = None, *, code: int | None = None) -> Counter[str]:
@@ -87,7 +80,9 @@ class Scene:
         self._mark = len(self.upstream.requests)
         self._forget_the_dead()
         expected = code if code is not None else -signal.SIGKILL if kill else 0
-        assert self.zygote.run(self.env, "sync", "--research", kill=kill) == expected, self.zygote.output
+        program = ("-m", "llmhive") if kill is None else ("-m", "tests.chaos.victim", *kill)
+        result = replace(self.command, program=program).run("sync", "--research")
+        assert result.code == expected, result
         return self.asked()
 
     def asked(self) -> Counter[str]:
@@ -142,12 +137,12 @@ def _plain(it: Any) -> Any:
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path, upstream: Upstream, zygote: Zygote) -> Scene:
-    return Scene(database_url, tmp_path, upstream, zygote)
+def scene(database_url: str, tmp_path: Path, upstream: Upstream) -> Scene:
+    return Scene(database_url, tmp_path, upstream)
 
 
 @pytest.fixture(scope="module")
-def control(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> dict[str, list[str]]:
+def control(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What a sync leaves that nothing disturbs."""
     from llmhive.store.database import connect
 
@@ -157,7 +152,7 @@ def control(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> dict[st
     database.migrate()
     database.close()
     with Upstream(World.small(today=datetime.now(UTC).date())) as server:
-        undisturbed = Scene(url, folder, server, zygote)
+        undisturbed = Scene(url, folder, server)
         undisturbed.run()
         return undisturbed.content()
 
@@ -241,8 +236,9 @@ def test_killed_while_it_waits_for_an_answer(path: str, scene: Scene, control: d
         return None
 
     scene.upstream.fail(path, kill, times=1)
-    pids.append(scene.zygote.start(scene.env, "sync", "--research"))
-    assert scene.zygote.wait() == -signal.SIGKILL
+    process = scene.command.start("sync", "--research")
+    pids.append(process.pid)
+    assert finish(process).code == -signal.SIGKILL
     scene.is_consistent()
     done = scene.steps()
     first = scene.asked()
@@ -292,10 +288,10 @@ def test_a_polite_stop_does_not_wait_for_answers(path: str, scene: Scene) -> Non
     assert scene.steps() == list(STEPS)
 
 
-def test_the_budget_holds_over_a_crash(database_url: str, tmp_path: Path, zygote: Zygote) -> None:
+def test_the_budget_holds_over_a_crash(database_url: str, tmp_path: Path) -> None:
     """At OpenRouter's own limits, by the real clock: 13 requests before the crash, and no more than 30 in all."""
     with Upstream(World.small(today=datetime.now(UTC).date())) as strict:
-        scene = Scene(database_url, tmp_path, strict, zygote, DATA_API_PER_MINUTE="30", DATA_API_PER_DAY="500")
+        scene = Scene(database_url, tmp_path, strict, DATA_API_PER_MINUTE="30", DATA_API_PER_DAY="500")
         scene.run(("kill-after", "llmhive.store.rankings:publish:8"))
         assert scene.steps() == list(STEPS[: STEPS.index("categories")])
         asked = scene.run(code=1)

@@ -95,7 +95,7 @@ class Front:
                     await self._refuse(scope, send, 422, str(error), route=_MODELS, parameter=error.name)
                     return
             if answer is not None:
-                # half of what a read costs is between here and its end: nothing is called that need not be
+                # every read comes through here: nothing is called that need not be
                 asked = dict(scope["headers"])
                 status, headers, pieces = respond(
                     answer, kept.begin(), known=asked.get(b"if-none-match"), accepted=asked.get(b"accept-encoding")

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -205,7 +204,6 @@ def _pairs(query_string: bytes) -> list[tuple[str, str]]:
         ) from error
 
 
-@lru_cache(maxsize=4096)
 def _read(name: str, read: Callable[[str], Any], value: str) -> Any:
     try:
         return read(value)
