@@ -38,6 +38,14 @@ else
 endif
 	@touch $@
 
+$(VENV)/.heavy: $(VENV)/.developing requirements-heavy.lock
+ifeq ($(UV),)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-heavy.lock
+else
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-heavy.lock
+endif
+	@touch $@
+
 serve: $(VENV)/.installed ## Install what is needed, sync, and serve the catalog on http://127.0.0.1:8080
 	@exec $(BIN)/llmhive serve
 
@@ -51,7 +59,7 @@ test: $(VENV)/.developing ## Lint, types, import contracts and the tests, on bot
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto --dist worksteal -m "not long"
 
-long: $(VENV)/.developing ## The tests that `make test` leaves out: the two years, twenty seconds of faults
+long: $(VENV)/.heavy ## The tests that `make test` leaves out: the two years, twenty seconds of faults, Spark, peers
 	$(BIN)/pytest -n auto --dist worksteal -m long
 
 check: $(VENV)/.developing ## The quick part: lint, types, import contracts, tests without the two years
@@ -63,7 +71,7 @@ check: $(VENV)/.developing ## The quick part: lint, types, import contracts, tes
 campaign: $(VENV)/.developing ## Three minutes of faults over several replicas and one PostgreSQL
 	$(BIN)/python -m tests.chaos.campaign
 
-bench: $(VENV)/.developing ## Measure the ratios of docs/performance.md
+bench: $(VENV)/.heavy ## Measure the ratios of docs/performance.md
 	$(BIN)/python -m tests.benchmarks
 
 mutation: $(VENV)/.developing ## Mutation testing of catalog/ (long)
@@ -75,6 +83,7 @@ docs: $(VENV)/.developing ## Write the generated tables of the docs anew
 lock: ## Pin all packages anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 pyproject.toml --group dev --group heavy -c requirements-dev.lock -o requirements-heavy.lock
 
 clean: ## Remove what was installed and cached
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants dist build

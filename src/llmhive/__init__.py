@@ -4,6 +4,7 @@
 >>> with Catalog.open() as catalog:
 ...     for model in catalog.models().data:
 ...         print(model["id"], model["pricing_per_million"])
+...     print(catalog.cost("openai/gpt-4o-mini", {"prompt_tokens": 900, "completion_tokens": 69}))
 """
 
 from __future__ import annotations
@@ -16,16 +17,27 @@ from llmhive.version import VERSION
 if TYPE_CHECKING:
     from llmhive.app.library import Catalog, Page
     from llmhive.catalog.query import Query
-    from llmhive.errors import LLMHiveError, NotFound, StoreError, UpstreamError, UsageError
+    from llmhive.catalog.receipt import Receipt
+    from llmhive.catalog.routing import Preferences
+    from llmhive.catalog.usage import Usage
+    from llmhive.errors import LLMHiveError, NotFound, StoreError, Unpriced, UpstreamError, UsageError
 
 __version__ = VERSION
-__all__ = ["Catalog", "LLMHiveError", "NotFound", "Page", "Query", "StoreError", "UpstreamError", "UsageError"]
+__all__ = [
+    "Catalog", "LLMHiveError", "NotFound", "Page", "Preferences", "Query", "Receipt", "StoreError", "Unpriced",
+    "UpstreamError", "Usage", "UsageError",
+]  # fmt: skip
 
 _HOMES = {
     "Catalog": "llmhive.app.library",
     "Page": "llmhive.app.library",
+    "Preferences": "llmhive.catalog.routing",
     "Query": "llmhive.catalog.query",
-} | dict.fromkeys(("LLMHiveError", "NotFound", "StoreError", "UpstreamError", "UsageError"), "llmhive.errors")
+    "Receipt": "llmhive.catalog.receipt",
+    "Usage": "llmhive.catalog.usage",
+} | dict.fromkeys(
+    ("LLMHiveError", "NotFound", "StoreError", "Unpriced", "UpstreamError", "UsageError"), "llmhive.errors"
+)
 
 
 def __getattr__(name: str) -> object:

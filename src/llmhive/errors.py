@@ -6,7 +6,8 @@
     ├── UsageError               the caller asked for something that cannot be (exit code 2)
     │   ├── SettingsError        a setting has a value we cannot use
     │   ├── NotFound             no such model, run or snapshot
-    │   └── Conflict             it cannot be done as things stand: superseded, pinned, busy (HTTP 409)
+    │   ├── Conflict             it cannot be done as things stand: superseded, pinned, busy (HTTP 409)
+    │   └── Unpriced             no known price for it: decided per request, unknown, or not listed then (HTTP 422)
     ├── UpstreamError            OpenRouter gave no usable answer (exit code 1, HTTP 502)
     │   ├── Unreachable          no answer at all: no network, refused, timed out
     │   ├── Refused              it answered with an error status
@@ -40,6 +41,10 @@ class NotFound(UsageError):
 
 class Conflict(UsageError):
     """It cannot be done as things stand."""
+
+
+class Unpriced(UsageError):
+    """No known price for it: decided per request, unknown, or not listed then."""
 
 
 class UpstreamError(LLMHiveError):

@@ -8,8 +8,10 @@ from types import TracebackType
 from typing import Any
 
 from llmhive.app import wiring
+from llmhive.app.costs import Costs
 from llmhive.app.market import Market
 from llmhive.app.openrouter.scheduler import next_time
+from llmhive.app.pricebook import PriceBook
 from llmhive.app.settings import Settings, read
 from llmhive.catalog import document
 from llmhive.catalog.change import LISTED
@@ -46,12 +48,13 @@ class Page:
         }
 
 
-class Catalog(Market):
+class Catalog(Market, Costs):
     """The catalog in a database, for reading. A missing database reads as an empty catalog; nothing is created."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._book = PriceBook(database)
 
     @classmethod
     def open(cls, url: str | None = None, *, settings: Settings | None = None) -> Catalog:

@@ -1,0 +1,250 @@
+"""`Catalog.cost` and `Catalog.verify` on a catalog with a little history: which price is used, what is said of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from llmhive.app import costs, wiring
+from llmhive.app.library import Catalog
+from llmhive.app.pricebook import PriceBook
+from llmhive.app.settings import read
+from llmhive.catalog.receipt import digest_of
+from llmhive.catalog.usage import Usage
+from llmhive.errors import DatabaseUnavailable, NotFound, Unpriced, UsageError
+from llmhive.store.database import Database
+from tests.support import Live
+
+DAY = datetime(2026, 5, 4, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+USED = Usage(prompt=1000, completion=100)
+
+
+def record(slug: str, prompt: str, completion: str = "0.000002", **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"acme/{slug}", "canonical_slug": f"acme/{slug}-20260501", "name": slug.title(), "created": 1_777_600_000,
+        "context_length": 1_000_000,
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"], "tokenizer": "Other"},
+        "top_provider": {"context_length": 1_000_000}, "supported_parameters": ["tools"],
+        "pricing": {"prompt": prompt, "completion": completion, **more},
+    }  # fmt: skip
+
+
+#: so many that one that goes is no reason to hold a run
+_OTHERS = [record(f"other-{number}", "0.000001") for number in range(60)]
+
+
+def body(*records: dict[str, Any]) -> bytes:
+    return json.dumps({"data": [*_OTHERS, *records]}).encode()
+
+
+ONE = record("one", "0.000001")
+TIERED = record("tiered", "0.000001", overrides=[{"min_prompt_tokens": 500, "prompt": "0.000005"}])
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Six hours after the last capture."""
+    at = DAY + 30 * HOUR
+    monkeypatch.setattr(wiring, "now", lambda: at)
+    return at
+
+
+@pytest.fixture
+def catalog(database: Database, now: datetime) -> Catalog:
+    live = Live(database)
+    router = record("router", "-1", "-1")
+    live(DAY, body(ONE, TIERED, router))
+    live(DAY + 12 * HOUR, body(record("one", "0.0000015"), TIERED, router))
+    live(DAY + 18 * HOUR, body(record("one", "0.0000015"), router))
+    live(DAY + 24 * HOUR, body(record("one", "0.000002"), TIERED, router, record("free:free", "0", "0")))
+    return Catalog(read({}), database)
+
+
+def test_the_price_is_the_one_in_force_then(catalog: Catalog) -> None:
+    for at, rate in ((DAY, "0.001"), (DAY + 12 * HOUR, "0.0015"), (DAY + 24 * HOUR, "0.002"), (None, "0.002")):
+        receipt = catalog.cost("acme/one", USED, at=at)
+        assert receipt.total == Decimal(rate) + Decimal("0.0002")
+        assert not receipt.incomplete
+    just_before = catalog.cost("acme/one", USED, at=DAY + 12 * HOUR - timedelta(microseconds=1))
+    assert just_before.total == Decimal("0.0012")
+    assert just_before.to_json()["price_from"] | {"provider": None} == {
+        "source": "catalog", "from": "2026-05-04T00:00:00Z", "to": "2026-05-04T12:00:00Z", "provider": None,
+        "tag": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ACME/One", "one", "acme/one-20260501"])
+def test_any_name_of_a_model_will_do(catalog: Catalog, name: str) -> None:
+    assert catalog.cost(name, {"prompt_tokens": 1000, "completion_tokens": 100}).model == "acme/one"
+
+
+def test_the_override_that_fired_is_told(catalog: Catalog) -> None:
+    told = catalog.cost("acme/tiered", USED).to_json()
+    assert told["override"] == {"position": 1, "condition": {"min_prompt_tokens": 500}}
+    assert told["total"] == "0.0052"
+    assert catalog.cost("acme/tiered", Usage(prompt=500)).to_json()["override"] is None
+
+
+def test_what_has_no_price_is_refused_with_the_reason(catalog: Catalog) -> None:
+    with pytest.raises(Unpriced, match=r"decided per request .* concrete model"):
+        catalog.cost("acme/router", USED)
+    with pytest.raises(Unpriced, match="was not listed at 2026-05-04 20:00 UTC; it was until 2026-05-04 18:00 UTC and "
+                                       "from 2026-05-05 00:00 UTC"):  # fmt: skip
+        catalog.cost("acme/tiered", USED, at=DAY + 20 * HOUR)
+    with pytest.raises(Unpriced, match="history begins 2026-05-04 00:00 UTC"):
+        catalog.cost("acme/one", USED, at=DAY - HOUR)
+    with pytest.raises(UsageError, match="future"):
+        catalog.cost("acme/one", USED, at=DAY + 31 * HOUR)
+    with pytest.raises(UsageError, match="time zone"):
+        catalog.cost("acme/one", USED, at=datetime(2026, 5, 4))  # noqa: DTZ001
+    with pytest.raises(NotFound, match="acme/one"):
+        catalog.cost("acme/onee", USED)
+
+
+def test_free_is_zero_and_says_so(catalog: Catalog) -> None:
+    receipt = catalog.cost("acme/free:free", USED)
+    assert receipt.total == 0
+    assert "free: its price is 0" in receipt.notes
+    assert "free" not in " ".join(catalog.cost("acme/one", USED).notes)
+
+
+def test_with_a_key_of_ones_own_the_provider_is_paid_and_the_fee_is_a_line(catalog: Catalog) -> None:
+    within = catalog.cost("acme/one", USED, is_byok=True)
+    assert (within.total, within.billed, within.inference) == (Decimal("0.0022"), Decimal(0), Decimal("0.0022"))
+    told = within.to_json()
+    assert (told["billed"], told["upstream"]) == ("0", "0.0022")
+    beyond = catalog.cost("acme/one", USED, is_byok=True, has_fee=True)
+    assert (beyond.total, beyond.billed) == (Decimal("0.00231"), Decimal("0.00011"))
+    assert beyond.lines[-1].to_json() == {
+        "unit": "byok_fee", "counted": "byok_fee", "quantity": "0.0022", "rate": "0.05", "amount": "0.00011",
+    }  # fmt: skip
+    assert sum(it.amount or 0 for it in beyond.lines) == beyond.total
+
+
+def test_an_old_catalog_says_that_the_price_may_have_changed(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "now", lambda: DAY + 38 * HOUR)
+    (doubt,) = catalog.cost("acme/one", USED).incomplete
+    assert doubt == "the last capture of the catalog is of 2026-05-05 00:00 UTC: the price may have changed since"
+    assert not catalog.cost("acme/one", USED, at=DAY + 37 * HOUR).incomplete
+
+
+def test_what_was_believed_is_told_for_audits(catalog: Catalog) -> None:
+    then = catalog.cost("acme/one", USED, known_at=DAY + 6 * HOUR)
+    assert (then.total, then.at) == (Decimal("0.0012"), DAY + 6 * HOUR)
+    assert then.to_json()["known_at"] == "2026-05-04T06:00:00Z"
+    with pytest.raises(Unpriced, match="believed in no price"):
+        catalog.cost("acme/one", USED, known_at=DAY - HOUR)
+
+
+def test_a_price_that_was_held_is_not_used(database: Database, now: datetime) -> None:
+    live = Live(database)
+    live(DAY, body(ONE))
+    # to a hundredth in one step: held until somebody else says so
+    live(DAY + 6 * HOUR, body(record("one", "0.00000001")))
+    receipt = Catalog(read({}), database).cost("acme/one", USED, at=DAY + 7 * HOUR)
+    assert receipt.total == Decimal("0.0012")
+    assert any("held" in note for note in receipt.notes)
+
+
+# --- proof
+
+
+def test_a_sealed_receipt_is_verified_and_any_change_is_found(catalog: Catalog) -> None:
+    told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
+    assert all(check.is_right for check in catalog.verify(json.loads(json.dumps(told))))
+    assert told["price_from"]["digest"]
+    changes: list[dict[str, Any]] = [
+        {"total": "0.0053"}, {"at": "2026-05-04T01:00:01Z"}, {"usage": {"prompt": 1001, "completion": 100}},
+        {"lines": [told["lines"][0] | {"rate": "0.000006"}, *told["lines"][1:]]}, {"override": None},
+        {"notes": ["x"]}, {"model": "acme/one"}, {"digest": "0" * 64},
+    ]  # fmt: skip
+    for change in changes:
+        assert not all(check.is_right for check in catalog.verify(told | change)), change
+
+
+def test_who_seals_a_wrong_receipt_anew_is_found_by_recomputation(catalog: Catalog) -> None:
+    told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
+    for change in ({"total": "0.0053"}, {"usage": {"prompt": 1001, "completion": 100}}, {"override": None}):
+        forged = told | change
+        forged["digest"] = digest_of(forged)
+        assert not all(check.is_right for check in catalog.verify(forged)), change
+
+
+def test_a_receipt_stays_right_when_its_price_has_ended(database: Database, now: datetime) -> None:
+    live = Live(database)
+    live(DAY, body(ONE))
+    told = Catalog(read({}), database).cost("acme/one", USED, at=DAY + HOUR, sealed=True).to_json()
+    live(DAY + 12 * HOUR, body(record("one", "0.0000015")))
+    later = Catalog(read({}), database)
+    assert all(check.is_right for check in later.verify(told))
+
+
+def test_what_is_no_sealed_receipt_is_refused(catalog: Catalog) -> None:
+    for odd in ({}, {"digest": None}, catalog.cost("acme/one", USED).to_json()):
+        with pytest.raises(UsageError, match="no sealed receipt"):
+            catalog.verify(odd)
+
+
+# --- the price book
+
+
+def test_a_new_price_is_seen_within_a_second(database: Database, now: datetime) -> None:
+    live = Live(database)
+    live(DAY, body(ONE))
+    clock = [0.0]
+    catalog = Catalog(read({}), database)
+    catalog._book = PriceBook(database, monotonic=lambda: clock[0])
+    assert catalog.cost("acme/one", USED).total == Decimal("0.0012")
+    live(DAY + 24 * HOUR, body(record("one", "0.000002")))
+    assert catalog.cost("acme/one", USED).total == Decimal("0.0012")
+    clock[0] = 1.0
+    assert catalog.cost("acme/one", USED).total == Decimal("0.0022")
+
+
+def test_while_the_database_does_not_answer_what_is_known_is_used_and_marked(
+    catalog: Catalog, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    catalog._book = PriceBook(database, monotonic=lambda: clock[0])
+    assert catalog.cost("acme/one", USED).incomplete == ()
+
+    def gone() -> bool:
+        raise DatabaseUnavailable("it is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "require_schema", gone)
+        clock[0] = 2.0
+        receipt = catalog.cost("acme/one", USED)
+        assert receipt.total == Decimal("0.0022")
+        assert receipt.incomplete == ("the database does not answer, newer prices may be missing: it is away",)
+        with pytest.raises(DatabaseUnavailable):
+            PriceBook(database).known()
+    clock[0] = 4.0
+    assert catalog.cost("acme/one", USED).incomplete == ()
+
+
+def test_without_a_catalog_it_says_what_to_do(empty_database: Database) -> None:
+    with pytest.raises(NotFound, match="llmhive sync"):
+        Catalog(read({}), empty_database).cost("acme/one", USED)
+
+
+def test_names_of_routing_suffixes_are_understood(catalog: Catalog) -> None:
+    assert catalog.cost("acme/one:floor", USED).total == Decimal("0.0022")
+    assert "plugin" in " ".join(catalog.cost("acme/one:online", USED).incomplete)
+
+
+def test_many_names_are_read_at_once(catalog: Catalog) -> None:
+    found = catalog._book.subjects([("acme/one", None), ("nobody/knows", None), ("one", "Acme")])
+    one = found["acme/one", None]
+    assert not isinstance(one, str)
+    assert len(one.steps) == 3
+    assert "No model" in str(found["nobody/knows", None])
+    elsewhere = found["one", "Acme"]
+    assert not isinstance(elsewhere, str)
+    assert all("Acme" in step.incomplete[0] for step in elsewhere.steps)
+    assert costs.Costs.cost is Catalog.cost
