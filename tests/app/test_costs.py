@@ -118,6 +118,11 @@ def test_with_a_key_of_ones_own_the_provider_is_paid_and_the_fee_is_a_line(catal
     assert (within.total, within.billed, within.inference) == (Decimal("0.0022"), Decimal(0), Decimal("0.0022"))
     told = within.to_json()
     assert (told["billed"], told["upstream"]) == ("0", "0.0022")
+    # as OpenRouter's usage says, unless the caller knows better
+    answer = {"prompt_tokens": 1000, "completion_tokens": 100, "is_byok": True}
+    assert catalog.cost("acme/one", answer).billed == 0
+    assert catalog.cost("acme/one", {"usage": answer}).billed == 0
+    assert catalog.cost("acme/one", answer, is_byok=False).billed == Decimal("0.0022")
     beyond = catalog.cost("acme/one", USED, is_byok=True, has_fee=True)
     assert (beyond.total, beyond.billed) == (Decimal("0.00231"), Decimal("0.00011"))
     assert beyond.lines[-1].to_json() == {

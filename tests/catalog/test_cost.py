@@ -321,3 +321,11 @@ def test_a_price_that_is_decided_per_request_is_refused() -> None:
 def test_rates_of_many_places_stay_exact() -> None:
     tiny = simple(prompt="0.000000000000000000000000000001", completion="99999999999999999999")
     assert cost(tiny, Usage(prompt=10**11, completion=1)) == Decimal("99999999999999999999.0000000000000000001")
+
+
+def test_what_needs_more_digits_than_amounts_have_is_refused() -> None:
+    odd = simple(
+        prompt="0.000000000000000000000000000001", completion="99999999999999999999.000000000000000000000000000001"
+    )
+    with pytest.raises(Unpriced, match="60 digits"):
+        cost(odd, Usage(prompt=10**15 - 1, completion=10**15 - 1))

@@ -57,7 +57,7 @@ class Costs:
         known_at: datetime | None = None,
         provider: str | None = None,
         tier: str | None = None,
-        is_byok: bool = False,
+        is_byok: bool | None = None,
         has_fee: bool = False,
         bounds: bool | Preferences | Mapping[str, Any] = False,
         sealed: bool = False,
@@ -68,15 +68,20 @@ class Costs:
         say who served it and how: its endpoint's price is used where it is known. `known_at` takes the price that this
         catalog believed in at that instant instead (for audits); `at` is then only when the request was.
 
-        `is_byok`: with one's own key, `has_fee` when the month's allowance is used up. `bounds` adds lowest, expected
-        and highest over the endpoints, under OpenRouter's ``provider`` preferences where they are given. `sealed` adds
-        what the price was read from, and a digest, for `verify`.
+        `is_byok`: with one's own key (None: as the usage says), `has_fee` when the month's allowance is used up.
+        `bounds` adds lowest, expected and highest over the endpoints, under OpenRouter's ``provider`` preferences where
+        they are given. `sealed` adds what the price was read from, and a digest, for `verify`.
 
         Raises `NotFound` of a model never seen, `Unpriced` where there is no known price, `UsageError` for a usage that
         cannot be read and for an instant without a time zone, and `StoreError`.
         """
         known = self._book.known()
-        used = usage if type(usage) is Usage else Usage.of(usage)
+        if isinstance(usage, Usage):
+            used = usage
+        else:
+            used = Usage.of(usage)
+            if is_byok is None:
+                is_byok = _says_byok(usage)
         doubts: tuple[str, ...] = ()
         if known_at is not None:
             at = known_at if at is None else at
@@ -95,7 +100,7 @@ class Costs:
             step, tariffs = priced
         tariff = tariffs.at(used.prompt, at)
         receipt = Receipt(
-            subject.model_id, at, used, step, tariff, tariff.charge(used), is_byok, has_fee, doubts, known_at,
+            subject.model_id, at, used, step, tariff, tariff.charge(used), bool(is_byok), has_fee, doubts, known_at,
             provider, tier,
         )  # fmt: skip
         if subject.suffix or bounds is not False or sealed:
@@ -224,6 +229,11 @@ def _check(at: datetime) -> None:
         raise UsageError(f"{at} has no time zone: say which instant is meant, as {at:%Y-%m-%dT%H:%M}Z.")
     if at > wiring.now() + _AHEAD:
         raise UsageError(f"{_at(at)} is in the future: nothing is known of its prices yet.")
+
+
+def _says_byok(usage: Mapping[str, Any]) -> bool:
+    told = (usage, usage.get("usage"), usage.get("data"))
+    return any(isinstance(it, Mapping) and it.get("is_byok") is True for it in told)
 
 
 def _instant(text: Any) -> datetime:

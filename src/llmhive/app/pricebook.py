@@ -25,6 +25,8 @@ from llmhive.store.database import Database
 #: A catalog that has not heard of OpenRouter for so long may have missed a price: two syncs and some.
 STALE = timedelta(hours=13)
 _NEVER = datetime.min.replace(tzinfo=UTC)
+#: Names that are kept: as many as there are models, with a few providers each.
+_MOST = 5000
 _EMPTY = "The catalog is empty. Run `llmhive sync` first."
 
 
@@ -129,6 +131,8 @@ class PriceBook:
             model_id, suffix = meant(known.names, name)
             with self._database.read() as connection:
                 found = _subject(connection, model_id, suffix, provider, tier)
+            if len(known.subjects) >= _MOST:
+                known.subjects.clear()  # names come from callers, who may make them up
             known.subjects[name, provider, tier] = found
         return found
 

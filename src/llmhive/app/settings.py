@@ -280,7 +280,12 @@ class Settings:
     alert_price_percent: float = _setting(
         "ALERT_PRICE_PERCENT", "10", "a price that changes by at least this much is an alert", _number(0, 1_000_000)
     )
-    serve_max_body_kb: int = _setting("SERVE_MAX_BODY_KB", "64", "larger requests are refused", _whole(1, 1_000_000))
+    serve_max_body_kb: int = _setting(
+        "SERVE_MAX_BODY_KB",
+        "64",
+        "larger requests are refused; `POST /api/cost` takes 4096 at least",
+        _whole(1, 1_000_000),
+    )
     serve_timeout_seconds: float = _setting(
         "SERVE_TIMEOUT_SECONDS", "30", "a request must have arrived, and a read be answered, within this time",
         _number(0.1, 3600),

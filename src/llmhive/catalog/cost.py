@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, Inexact
 from operator import mul
 from typing import Any, NamedTuple
 
@@ -130,7 +130,10 @@ class Tariff:
         """The inference cost in USD; raises `Unpriced` where a rate that every usage needs is not known."""
         if self.rates[_PLAIN] is None or self.rates[_TEXT] is None:
             raise Unpriced("Its price is not a known number for a request like this.")
-        return EXACT.multiply(sum(map(mul, quantities(usage), self._scaled)), self._unit)
+        try:
+            return EXACT.multiply(sum(map(mul, quantities(usage), self._scaled)), self._unit)
+        except Inexact as error:
+            raise Unpriced(f"It has more than the {EXACT.prec} digits that amounts can have.") from error
 
     def lines(self, usage: Usage) -> tuple[Line, ...]:
         """What is charged, line by line: all that is used, and what is charged per request."""

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from llmhive.app.http import health, ledger, market, problem, reading, schema, syncing
+from llmhive.app.http import cost, health, ledger, market, problem, reading, schema, syncing
 from llmhive.app.http.auth import Denied
 from llmhive.app.http.front import MISTAKE, App, Front, TooLarge
 from llmhive.app.http.problem import Problem
@@ -45,6 +45,7 @@ def build(service: Service, *, tell: Tell, mark: str, tracing: Tracing, tasks: S
         service.counts,
         tell=tell,
         max_body=settings.serve_max_body_kb * 1024,
+        large={cost.PATH: cost.LARGEST},
         max_requests=settings.serve_max_requests,
         log_reads=settings.serve_log_reads,
         mark=mark,
@@ -66,7 +67,7 @@ def routes(service: Service, tasks: Sequence[Beside] = ()) -> FastAPI:
         dependencies=[Depends(known_parameters)],
     )  # fmt: skip
     # the market before what reads any path as a model's id
-    for room in (syncing, market, reading, ledger, health):
+    for room in (syncing, market, reading, cost, ledger, health):
         room.add_to(app, service)
     _add_problems(app)
     _describe(app)
@@ -169,10 +170,11 @@ def _describe(app: FastAPI) -> None:
                 "bearer": {"type": "http", "scheme": "bearer",
                            "description": "A token of the settings, or a Google-signed OIDC token."}
             }  # fmt: skip
-            for path in made["paths"].values():
-                for method, operation in path.items():
+            for path, operations in made["paths"].items():
+                for method, operation in operations.items():
                     # on a loopback address none is needed, and reading is open unless a token is set
-                    operation["security"] = [{}, {"bearer": []}] if method == "get" else [{"bearer": []}, {}]
+                    is_read = method == "get" or path == cost.PATH
+                    operation["security"] = [{}, {"bearer": []}] if is_read else [{"bearer": []}, {}]
                     if not _can_be_invalid(operation):
                         operation["responses"].pop("422", None)
                     for answer in operation["responses"].values():

@@ -57,18 +57,22 @@ class Front:
         *,
         tell: Tell,
         max_body: int,
+        large: Mapping[str, int],
         max_requests: int,
         log_reads: bool,
         mark: str,
         tracing: Tracing,
     ) -> None:
-        """`mark` begins the ids of this process's requests."""
+        """`large`: the paths whose bodies may have more bytes than `max_body`; `mark` begins the ids of this process's
+        requests.
+        """
         self._app = app
         self._memory = memory
         self._access = access
         self._counts = counts
         self._tell = tell
         self._max_body = max_body
+        self._large = large
         self._max_requests = max_requests
         self._log_reads = log_reads
         self._mark = mark.encode()
@@ -176,8 +180,9 @@ class Front:
             return
         headers = dict(scope["headers"])
         declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._max_body:
-            await self._refuse(scope, send, 413, self._too_large)
+        most = max(self._max_body, self._large.get(scope["path"], 0))
+        if declared.isdigit() and int(declared) > most:
+            await self._refuse(scope, send, 413, _too_large(most))
             return
         began = time.perf_counter()
         self._in_progress += 1
@@ -185,7 +190,7 @@ class Front:
             parent = headers.get(b"traceparent", b"").decode("ascii", "replace")
             with self._tracing.span(scope["method"], parent=parent, is_server=True) as span:
                 scope["trace"] = span.parent
-                status = await self._pass_through(scope, receive, send)
+                status = await self._pass_through(scope, receive, send, most)
                 span.set({
                     "http.request.method": scope["method"], "http.route": _route(scope),
                     "http.response.status_code": status, "llmhive.request_id": scope["request_id"],
@@ -202,8 +207,8 @@ class Front:
             self._tell("Answered", method=scope["method"], path=_shown(scope), status=status,
                        seconds=round(seconds, 4), request=scope["request_id"])  # fmt: skip
 
-    async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Let the app answer; returns the status."""
+    async def _pass_through(self, scope: Scope, receive: Receive, send: Send, most: int) -> int:
+        """Let the app answer, that reads `most` bytes; returns the status."""
         status, received, is_head = 0, 0, scope["method"] == "HEAD"
         mark = [(b"x-request-id", scope["request_id"].encode()), _SAFE]
 
@@ -211,8 +216,8 @@ class Front:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_body:
-                raise TooLarge(self._too_large)
+            if received > most:
+                raise TooLarge(_too_large(most))
             return message
 
         async def marked(message: Message) -> None:
@@ -248,13 +253,13 @@ class Front:
             scope["route"] = asked["route"]
         return status
 
-    @property
-    def _too_large(self) -> str:
-        return f"The request is larger than {self._max_body} bytes (SERVE_MAX_BODY_KB)."
-
 
 _SAYS_ID = {b"x-request-id": _REQUEST_ID, b"traceparent": _TRACE, b"x-cloud-trace-context": _CLOUD_TRACE}
 _IDS = frozenset(_SAYS_ID)
+
+
+def _too_large(most: int) -> str:
+    return f"The request is larger than {most} bytes (SERVE_MAX_BODY_KB)."
 
 
 def _shown(scope: Scope) -> str:

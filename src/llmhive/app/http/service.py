@@ -69,13 +69,17 @@ class Service:
         if not self.access.may_read(request.scope["headers"]):
             await self.threads.run(self.access.reader, request.scope)
 
-    async def body(self, request: Request, shape: type[B]) -> B:
-        """The body as JSON, whatever its content type says; an empty one is all defaults. Raises `Refusal`."""
+    async def content(self, request: Request) -> bytes:
+        """The body as it came; the front bounds it. Raises `Refusal`."""
         try:
             async with asyncio.timeout(self.settings.serve_timeout_seconds):
-                content = await request.body()
+                return await request.body()
         except TimeoutError as error:
             raise Refusal(Problem(408, "The request did not arrive in time.")) from error
+
+    async def body(self, request: Request, shape: type[B]) -> B:
+        """The body as JSON, whatever its content type says; an empty one is all defaults. Raises `Refusal`."""
+        content = await self.content(request)
         try:
             return shape.model_validate_json(content) if content.strip() else shape()
         except ValidationError as error:
