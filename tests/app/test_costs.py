@@ -244,12 +244,12 @@ def test_names_of_routing_suffixes_are_understood(catalog: Catalog) -> None:
 
 
 def test_many_names_are_read_at_once(catalog: Catalog) -> None:
-    found = catalog._book.subjects([("acme/one", None), ("nobody/knows", None), ("one", "Acme")])
-    one = found["acme/one", None]
+    found = catalog._book.subjects([("acme/one", None, None), ("nobody/knows", None, None), ("one", "Acme", None)])
+    one = found["acme/one", None, None]
     assert not isinstance(one, str)
     assert len(one.steps) == 3
-    assert "No model" in str(found["nobody/knows", None])
-    elsewhere = found["one", "Acme"]
+    assert "No model" in str(found["nobody/knows", None, None])
+    elsewhere = found["one", "Acme", None]
     assert not isinstance(elsewhere, str)
     assert all("Acme" in step.incomplete[0] for step in elsewhere.steps)
     assert costs.Costs.cost is Catalog.cost

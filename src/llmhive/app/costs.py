@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -24,6 +25,11 @@ from llmhive.catalog.usage import Usage
 from llmhive.errors import Unpriced, UsageError
 from llmhive.store import captures, rates
 from llmhive.store.database import Database
+
+if TYPE_CHECKING:
+    from llmhive.app.bulk.pricing import Summary
+    from llmhive.app.bulk.table import Name
+    from llmhive.app.bulk.table import Subject as Meant
 
 #: Clocks of two machines may differ by so much.
 _AHEAD = timedelta(minutes=5)
@@ -151,6 +157,34 @@ class Costs:
             candidates = rates.of_offers(connection, receipt.model, at if is_past else None)
         return bounds(candidates, preferences, charge, at)
 
+    # --- files
+
+    def price_file(
+        self,
+        source: Path,
+        target: Path | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        at: datetime | None = None,
+        engine: Literal["duckdb", "spark"] = "duckdb",
+        master: str | None = None,
+        progress: Callable[[str, float | None], None] | None = None,
+    ) -> Summary:
+        """Price every row of a file of usages, exactly as `cost` does, and write it with what is added to `target`.
+
+        `columns` says which column holds what (``{"prompt": "tokens_in"}``) where that is not recognised by its name;
+        `at` prices all rows at one instant. `engine` ``spark`` runs the same statements on the cluster of `master`.
+        `progress` is told of each stage, and how much of it is done (None: not known). Raises `UsageError` for a file
+        that cannot be read, written or understood, and where the engine is not installed.
+        """
+        from llmhive.app.bulk.columns import Columns
+        from llmhive.app.bulk.pricing import price_file, quiet
+
+        return price_file(
+            source, target, Columns(columns or {}, at), _PriceList(self._book), engine=engine, master=master,
+            progress=progress or quiet,
+        )  # fmt: skip
+
     # --- receipts
 
     def verify(self, receipt: Mapping[str, Any]) -> list[Check]:
@@ -218,6 +252,49 @@ class Costs:
                 "body", False, f"the raw body {source['digest']} has other rates: {', '.join(wrong) or 'overrides'}"
             )
         return Check("body", True, f"the raw body {source['digest']} of {source['capture']} lists these rates")
+
+
+class _PriceList:
+    """The price book, as files of usages ask it."""
+
+    def __init__(self, book: PriceBook) -> None:
+        self._book = book
+
+    @property
+    def begins(self) -> datetime | None:
+        """When history does."""
+        return self._book.known().first
+
+    def resolve(self, names: Iterable[Name]) -> dict[Name, Meant]:
+        """What each name means, and what it cost when; of later than now nothing, and of lately with a doubt."""
+        from llmhive.app.bulk.table import Subject as Meant
+
+        known = self._book.known()
+        asked = {name: (name.model, name.provider, name.tier) for name in names}
+        found = self._book.subjects(asked.values())
+        meant: dict[Name, Meant] = {}
+        for name, key in asked.items():
+            it = found[key]
+            meant[name] = (
+                Meant(None, (), it) if isinstance(it, str) else Meant(it.model_id, self._told(known, it.steps))
+            )
+        return meant
+
+    def _told(self, known: Known, steps: Iterable[Step]) -> list[Step]:
+        found: list[Step] = []
+        now = wiring.now() + _AHEAD
+        for step in steps:
+            if step.end is not None:
+                found.append(step)
+                continue
+            begin, replace = step.begin, msgspec.structs.replace
+            if begin < known.settled_until < now:
+                found.append(replace(step, end=known.settled_until))
+                begin = known.settled_until
+            doubts = known.doubts if begin >= known.settled_until else ()
+            found.append(replace(step, begin=begin, end=now, incomplete=(*step.incomplete, *doubts)))
+            found.append(replace(step, begin=now, pricing=None, why="it is in the future: nothing is known of it yet."))
+        return found
 
 
 def _at(at: datetime) -> str:

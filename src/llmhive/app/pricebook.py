@@ -30,6 +30,10 @@ _MOST = 5000
 _EMPTY = "The catalog is empty. Run `llmhive sync` first."
 
 
+#: A model's name, and who served it at which service tier, where that is known.
+Asked = tuple[str, str | None, str | None]
+
+
 class Subject:
     """The prices of what a name means, over time."""
 
@@ -73,7 +77,7 @@ class Known:
     last: datetime | None
     settled_until: datetime  #: until when prices are known without a doubt
     doubts: tuple[str, ...]  #: of those after it
-    subjects: dict[tuple[str, str | None, str | None], Subject]  #: by name, provider and tier as asked for
+    subjects: dict[Asked, Subject]
 
 
 class PriceBook:
@@ -136,22 +140,20 @@ class PriceBook:
             known.subjects[name, provider, tier] = found
         return found
 
-    def subjects(self, names: Iterable[tuple[str, str | None]]) -> dict[tuple[str, str | None], Subject | str]:
-        """The prices of many names and providers at once; of what means nothing, why."""
+    def subjects(self, names: Iterable[Asked]) -> dict[Asked, Subject | str]:
+        """The prices of many names, read at once; of what means nothing, why."""
         known = self.known()
-        wanted: dict[tuple[str, str | None], tuple[str, str | None] | str] = {}
-        for name, provider in names:
+        wanted: dict[Asked, tuple[str, str | None] | str] = {}
+        for asked in names:
             try:
-                wanted[name, provider] = meant(known.names, name)
+                wanted[asked] = meant(known.names, asked[0])
             except NotFound as error:
-                wanted[name, provider] = str(error)
-        found: dict[tuple[str, str | None], Subject | str] = {}
+                wanted[asked] = str(error)
+        found: dict[Asked, Subject | str] = {}
         with self._database.read() as connection:
-            listed = rates.of_models(connection, {it[0] for it in wanted.values() if isinstance(it, tuple)})
-            for (name, provider), it in wanted.items():
-                found[name, provider] = (
-                    it if isinstance(it, str) else _subject(connection, *it, provider, None, listed)
-                )  # fmt: skip
+            listed = rates.of_models(connection, {it[0] for it in wanted.values() if not isinstance(it, str)})
+            for asked, it in wanted.items():
+                found[asked] = it if isinstance(it, str) else _subject(connection, *it, *asked[1:], listed)
         return found
 
 
