@@ -253,3 +253,13 @@ def test_many_names_are_read_at_once(catalog: Catalog) -> None:
     assert not isinstance(elsewhere, str)
     assert all("Acme" in step.incomplete[0] for step in elsewhere.steps)
     assert costs.Costs.cost is Catalog.cost
+
+
+def test_bills_are_compared(catalog: Catalog) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "cost": 0.0012}
+    bill = {"model": "acme/one", "created": int((DAY + HOUR).timestamp()), "usage": usage}
+    other = bill | {"usage": usage | {"cost": 0.5}}
+    exact, unknown, odd = catalog.reconcile([bill, other, {}])
+    assert (exact.found.cause, exact.found.difference) == ("exact", 0)
+    assert unknown.found.cause == "unknown"
+    assert odd.found.cause == "unreadable"

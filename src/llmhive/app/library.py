@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -12,6 +13,7 @@ from llmhive.app.costs import Costs
 from llmhive.app.market import Market
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.pricebook import PriceBook
+from llmhive.app.reconcile import Reconciler, Row
 from llmhive.app.settings import Settings, read
 from llmhive.catalog import document
 from llmhive.catalog.change import LISTED
@@ -103,6 +105,15 @@ class Catalog(Market, Costs):
         chosen, total = Index(found).choose(query)
         data = tuple(document.listed(row, true_at) for row in chosen)
         return Page(data, total, state.catalog_version, true_at, state.source if as_of is None else "openrouter")
+
+    def reconcile(self, bills: Iterable[object]) -> Iterator[Row]:
+        """What OpenRouter billed beside what it costs by our prices, and the cause of each difference.
+
+        A bill is a `Bill`, or a record of ``/generation``, a whole response with its ``usage``, a row of ``/activity``
+        or of the activity export, as a mapping. One that cannot be read is a row that says why. Raises `NotFound` of
+        an empty catalog, and `StoreError`.
+        """
+        return Reconciler(self._database, self._book).rows(enumerate(bills, start=1))
 
     def _check(self, at: datetime) -> None:
         if at > wiring.now():
