@@ -13,6 +13,7 @@ from llmhive.app import costs, wiring
 from llmhive.app.library import Catalog
 from llmhive.app.pricebook import PriceBook
 from llmhive.app.settings import read
+from llmhive.catalog.cause import Cause
 from llmhive.catalog.receipt import digest_of
 from llmhive.catalog.usage import Usage
 from llmhive.errors import DatabaseUnavailable, NotFound, Unpriced, UsageError
@@ -195,6 +196,28 @@ def test_what_is_no_sealed_receipt_is_refused(catalog: Catalog) -> None:
             catalog.verify(odd)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"provider": 3}, {"tier": ["x"]}, {"known_at": "0001-01-01T00:00:00+23:00"}, {"at": "x"}, {"at": None},
+        {"usage": 3}, {"usage": {"prompt": -1}}, {"model": None}, {"is_byok": "no"}, {"model": "\ud800"}, {"lines": 3},
+        {"price_from": {}}, {"lines": [3]}, {"lines": []},
+    ],
+)  # fmt: skip
+def test_a_spoilt_receipt_is_found_whatever_is_in_it(catalog: Catalog, change: dict[str, Any]) -> None:
+    told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
+    checks = catalog.verify(told | change)
+    assert not all(check.is_right for check in checks)
+    assert all(len(check.detail) < 500 for check in checks)
+
+
+def test_a_wrong_line_is_told_by_what_is_wrong(catalog: Catalog) -> None:
+    told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
+    told["lines"][1]["amount"] = "0.3"
+    wrong = [check.detail for check in catalog.verify(told) if check.what == "lines"]
+    assert wrong == ["line 2 (text): amount 0.3, it is 0.0002"]
+
+
 # --- the price book
 
 
@@ -260,6 +283,5 @@ def test_bills_are_compared(catalog: Catalog) -> None:
     bill = {"model": "acme/one", "created": int((DAY + HOUR).timestamp()), "usage": usage}
     other = bill | {"usage": usage | {"cost": 0.5}}
     exact, unknown, odd = catalog.reconcile([bill, other, {}])
-    assert (exact.found.cause, exact.found.difference) == ("exact", 0)
-    assert unknown.found.cause == "unknown"
-    assert odd.found.cause == "unreadable"
+    assert [it.found.cause for it in (exact, unknown, odd)] == [Cause.EXACT, Cause.UNKNOWN, Cause.UNREADABLE]
+    assert exact.found.difference == Decimal(0)

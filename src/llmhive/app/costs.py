@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -196,24 +196,25 @@ class Costs:
         """
         if not isinstance(receipt.get("digest"), str) or not isinstance(receipt.get("price_from"), Mapping):
             raise UsageError("This is no sealed receipt: it has no digest. `llmhive cost MODEL … --json` makes one.")
-        right = receipt["digest"] == digest_of(receipt)
+        right = _is_sealed(receipt)
         checks = [Check("digest", right, "as sealed" if right else "something was changed after it was sealed")]
         try:
             anew = self._anew(receipt)
-        except (UsageError, ValueError, KeyError, TypeError) as error:
-            return [*checks, Check("price", False, f"it cannot be computed anew: {error}")]
+        except (UsageError, ValueError, KeyError, TypeError, OverflowError) as error:
+            return [*checks, Check("price", False, f"it cannot be computed anew: {error}"[:300])]
         found = anew.to_json()
-        for name in ("model", "total", "billed", "upstream", "lines", "override", "overrides"):
-            said, is_now = receipt.get(name), found[name]
-            detail = "computed anew from the price history" if said == is_now else f"it says {said}, it is {is_now}"
-            checks.append(Check(name, said == is_now, detail))
+        for name in ("model", "total", "billed", "upstream", "override", "overrides"):
+            checks.append(_compared(name, receipt.get(name), found[name]))
+        checks.append(_lines(receipt.get("lines"), found["lines"]))
         said, is_now = dict(receipt["price_from"]), found["price_from"]
         said["to"] = is_now["to"]  # a price that was open may have ended since
-        detail = f"in force since {is_now['from']}" if said == is_now else f"it says {said}, it is {is_now}"
-        checks.append(Check("price_from", said == is_now, detail))
+        checks.append(_compared("price_from", said, is_now))
         return [*checks, self._body(anew)]
 
     def _anew(self, receipt: Mapping[str, Any]) -> Receipt:
+        for name in ("provider", "tier"):
+            if not isinstance(receipt.get(name), str | None):
+                raise UsageError(f"its {name} is no text")
         return self.cost(
             str(receipt["model"]),
             Usage.of(receipt["usage"]),
@@ -221,8 +222,8 @@ class Costs:
             known_at=None if receipt.get("known_at") is None else _instant(receipt["known_at"]),
             provider=receipt.get("provider"),
             tier=receipt.get("tier"),
-            is_byok=bool(receipt.get("is_byok")),
-            has_fee=bool(receipt.get("has_fee")),
+            is_byok=receipt.get("is_byok") is True,
+            has_fee=receipt.get("has_fee") is True,
             sealed=True,
         )
 
@@ -251,7 +252,38 @@ class Costs:
             return Check(
                 "body", False, f"the raw body {source['digest']} has other rates: {', '.join(wrong) or 'overrides'}"
             )
-        return Check("body", True, f"the raw body {source['digest']} of {source['capture']} lists these rates")
+        return Check("body", True, f"the raw body {source['digest']} of capture {source['capture']} lists these rates")
+
+
+def _is_sealed(receipt: Mapping[str, Any]) -> bool:
+    try:
+        return bool(receipt["digest"] == digest_of(receipt))
+    except ValueError:
+        return False  # text that is none: JSON could not have held it
+
+
+def _compared(name: str, said: Any, is_now: Any) -> Check:
+    if said == is_now:
+        return Check(name, True, "computed anew from the price history")
+    return Check(name, False, f"it says {_short(said)}, it is {_short(is_now)}")
+
+
+def _lines(said: Any, is_now: list[dict[str, Any]]) -> Check:
+    if said == is_now or not isinstance(said, list) or not all(isinstance(it, dict) for it in said):
+        return _compared("lines", said, is_now)
+    if len(said) != len(is_now):
+        return Check("lines", False, f"it has {len(said)} lines, there are {len(is_now)}")
+    wrong = [
+        f"line {number} ({new['counted']}): {key} {_short(old.get(key))}, it is {new[key]}"
+        for number, (old, new) in enumerate(zip(said, is_now, strict=True), start=1)
+        for key in new if old.get(key) != new[key]
+    ]  # fmt: skip
+    return Check("lines", False, "; ".join(wrong)[:300] or "it has more to a line than there is")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:120]}…"
 
 
 class _PriceList:
@@ -317,7 +349,7 @@ def _instant(text: Any) -> datetime:
     found = datetime.fromisoformat(str(text))
     if found.tzinfo is None:
         raise UsageError(f"{text!r} has no time zone.")
-    return found
+    return found.astimezone(UTC)
 
 
 def _why_none(known: Known, subject: Subject, at: datetime) -> str:

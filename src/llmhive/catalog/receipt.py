@@ -79,6 +79,8 @@ class Receipt(msgspec.Struct, frozen=True):
     def notes(self) -> tuple[str, ...]:
         """What was assumed, and what one should know of the price."""
         notes = [*self.step.notes, *assumptions(self.usage)]
+        if self.usage.images and not any(line.counted == "images" for line in self.tariff.lines(self.usage)):
+            notes.append("no price per image is listed: their tokens are in the prompt")
         if self.tariff.is_free:
             notes.append("free: its price is 0")
         if self.is_byok and not self.has_fee:
