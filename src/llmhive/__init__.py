@@ -16,9 +16,9 @@ from llmhive.version import VERSION
 
 if TYPE_CHECKING:
     from llmhive.app.library import Catalog, Page
+    from llmhive.catalog.preferences import Preferences
     from llmhive.catalog.query import Query
     from llmhive.catalog.receipt import Receipt
-    from llmhive.catalog.routing import Preferences
     from llmhive.catalog.usage import Usage
     from llmhive.errors import LLMHiveError, NotFound, StoreError, Unpriced, UpstreamError, UsageError
 
@@ -31,7 +31,7 @@ __all__ = [
 _HOMES = {
     "Catalog": "llmhive.app.library",
     "Page": "llmhive.app.library",
-    "Preferences": "llmhive.catalog.routing",
+    "Preferences": "llmhive.catalog.preferences",
     "Query": "llmhive.catalog.query",
     "Receipt": "llmhive.catalog.receipt",
     "Usage": "llmhive.catalog.usage",

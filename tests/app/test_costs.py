@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -216,6 +217,41 @@ def test_a_wrong_line_is_told_by_what_is_wrong(catalog: Catalog) -> None:
     told["lines"][1]["amount"] = "0.3"
     wrong = [check.detail for check in catalog.verify(told) if check.what == "lines"]
     assert wrong == ["line 2 (text): amount 0.3, it is 0.0002"]
+
+
+def test_what_a_pricing_lists_beside_prices_does_not_spoil_the_proof(database: Database, now: datetime) -> None:
+    """A rate that is no number, an override without rates, a zero: all are read as the price was."""
+    odd = record("odd", "0.000001", image="-1", request="0", overrides=[{"min_prompt_tokens": 5}])
+    Live(database)(DAY, body(odd))
+    catalog = Catalog(read({}), database)
+    told = catalog.cost("acme/odd", USED, at=DAY + HOUR, sealed=True).to_json()
+    assert all(check.is_right for check in catalog.verify(told)), catalog.verify(told)
+
+
+def test_only_what_was_held_may_differ_from_the_body(database: Database, now: datetime) -> None:
+    live = Live(database)
+    live(DAY, body(ONE))
+    live(DAY + 6 * HOUR, body(record("one", "0.00000001", "0.000003")))
+    catalog = Catalog(read({}), database)
+    receipt = catalog.cost("acme/one", USED, at=DAY + 7 * HOUR, sealed=True)
+    assert receipt.step.held == ("prompt",)
+    assert receipt.total == Decimal("0.0013")
+    checks = {check.what: check for check in catalog.verify(receipt.to_json())}
+    assert checks["body"].is_right
+    assert "but for what was held" in checks["body"].detail
+
+
+def test_what_was_believed_is_the_listed_price(catalog: Catalog) -> None:
+    for more in ({"provider": "Acme"}, {"tier": "flex"}):
+        with pytest.raises(UsageError, match="leave out provider and tier"):
+            catalog.cost("acme/one", USED, known_at=DAY + HOUR, **more)  # type: ignore[arg-type]
+
+
+def test_files_doubt_what_one_request_does(catalog: Catalog, tmp_path: Path) -> None:
+    source, target = tmp_path / "used.csv", tmp_path / "priced.csv"
+    source.write_text("model,at,prompt\nacme/one:online,2026-05-05T01:00:00Z,1000\n")
+    catalog.price_file(source, target)
+    assert catalog.cost("acme/one:online", Usage(prompt=1000), at=DAY + 25 * HOUR).incomplete[0] in target.read_text()
 
 
 # --- the price book

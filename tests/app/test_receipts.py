@@ -13,7 +13,7 @@ import pytest
 
 from llmhive.app.bulk.pricing import Sum, Summary
 from llmhive.app.cli import priced, receipts, render
-from llmhive.app.costs import Check
+from llmhive.app.proof import Check
 from llmhive.catalog.cost import Tariffs
 from llmhive.catalog.price import Step
 from llmhive.catalog.pricing import Override, Pricing

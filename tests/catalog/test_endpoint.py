@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog.endpoint import (
+    Called,
     Endpoint,
     Health,
     Offer,
@@ -23,6 +24,7 @@ from llmhive.catalog.endpoint import (
     is_healthy,
     keyed,
     sample,
+    served_by,
     summed,
     to_document,
 )
@@ -213,3 +215,61 @@ def test_a_sum_weighs_by_samples_in_any_order(parts: list[Span], random: Any) ->
             continue
         assert math.isclose(value, float(sum(every) / len(every)), rel_tol=1e-12, abs_tol=1e-300)
         assert float(min(every)) <= value <= float(max(every))
+
+
+# --- whose they are
+
+NAMED = [
+    Called("openai", "openai", "OpenAI", "openai"),
+    Called("openai/flex", "openai/flex", "OpenAI", "openai"),
+    Called("openai/priority", "openai/priority", "OpenAI", "openai"),
+    Called("deepinfra/fp4", "deepinfra/fp4", "DeepInfra", "deepinfra"),
+    Called("deepinfra/fp4#2", "deepinfra/fp4", "DeepInfra", "deepinfra"),
+    Called("deepinfra/turbo", "deepinfra/turbo", "DeepInfra", "deepinfra"),
+    Called("google-ai-studio", "google-ai-studio", "Google AI Studio", None),
+    Called("google-vertex/global", "google-vertex/global", "Google", "google-vertex"),
+    Called("google-vertex/global/flex", "google-vertex/global/flex", "Google", "google-vertex"),
+    Called("google-vertex/us", "google-vertex/us", "Google", None),
+    Called("anthropic", "anthropic", "Anthropic", "anthropic"),
+    Called("anthropic/claude-on-aws", "anthropic/claude-on-aws", "Amazon Bedrock", "amazon-bedrock"),
+    Called("sambanova-turbo", "sambanova-turbo", "SambaNova", "sambanova"),
+    Called("mancer/fp8", "mancer/fp8", "Mancer 2", "mancer"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "tier", "keys"),
+    [
+        ("OpenAI", None, ["openai"]),
+        ("openai", "default", ["openai"]),
+        ("OpenAI", "Flex", ["openai/flex"]),
+        ("openai/priority", None, ["openai/priority"]),
+        ("openai/priority", "flex", []),
+        ("deepinfra", None, ["deepinfra/fp4", "deepinfra/fp4#2", "deepinfra/turbo"]),
+        ("DeepInfra/FP4", None, ["deepinfra/fp4", "deepinfra/fp4#2"]),
+        ("deepinfra/fp4#2", None, ["deepinfra/fp4#2"]),
+        ("DeepInfra", "priority", []),
+        ("Google AI Studio", None, ["google-ai-studio"]),
+        ("google-ai-studio", None, ["google-ai-studio"]),
+        # the name, not the beginning of tags
+        ("Google", None, ["google-vertex/global", "google-vertex/us"]),
+        # the slug where it is known
+        ("google-vertex", None, ["google-vertex/global"]),
+        ("google-vertex/global", "flex", ["google-vertex/global/flex"]),
+        ("Anthropic", None, ["anthropic"]),
+        ("amazon bedrock", None, ["anthropic/claude-on-aws"]),
+        ("sambanova-turbo", None, ["sambanova-turbo"]),
+        ("mancer", None, ["mancer/fp8"]),
+        (None, "flex", ["google-vertex/global/flex", "openai/flex"]),
+        ("nobody", None, []),
+        (" - ", None, []),
+    ],
+)
+def test_who_is_meant(name: str | None, tier: str | None, keys: list[str]) -> None:
+    assert served_by(NAMED, name, tier) == keys
+
+
+def test_a_slug_that_is_not_known_is_the_beginning_of_a_tag() -> None:
+    bare = [it._replace(slug=None) for it in NAMED]
+    assert served_by(bare, "google-vertex") == ["google-vertex/global", "google-vertex/us"]
+    assert served_by(bare, "google-vertex/global") == ["google-vertex/global"]

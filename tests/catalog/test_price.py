@@ -20,16 +20,13 @@ from llmhive.catalog.price import (
     UNKNOWN,
     Listed,
     Mark,
-    Named,
-    Offered,
     Rate,
     Step,
     believed_step,
     catalog_steps,
-    endpoint_steps,
-    meant,
 )
 from llmhive.catalog.pricing import Override, Pricing
+from llmhive.catalog.provided import Offered, endpoint_steps
 from llmhive.store.prices import price_rows
 from tests.catalog import strategies as our
 
@@ -425,59 +422,3 @@ def test_zeros_of_an_endpoint_are_what_they_are_for_its_model() -> None:
     assert only(endpoint_steps("a", [free], ["speech"])).why == UNKNOWN
     negative = Offered(day(0), None, True, endpoint(prompt="-1"))
     assert only(endpoint_steps("a", [negative], ["text"])).why == DYNAMIC
-
-
-NAMED = [
-    Named("openai", "openai", "OpenAI", "openai"),
-    Named("openai/flex", "openai/flex", "OpenAI", "openai"),
-    Named("openai/priority", "openai/priority", "OpenAI", "openai"),
-    Named("deepinfra/fp4", "deepinfra/fp4", "DeepInfra", "deepinfra"),
-    Named("deepinfra/fp4#2", "deepinfra/fp4", "DeepInfra", "deepinfra"),
-    Named("deepinfra/turbo", "deepinfra/turbo", "DeepInfra", "deepinfra"),
-    Named("google-ai-studio", "google-ai-studio", "Google AI Studio", None),
-    Named("google-vertex/global", "google-vertex/global", "Google", "google-vertex"),
-    Named("google-vertex/global/flex", "google-vertex/global/flex", "Google", "google-vertex"),
-    Named("google-vertex/us", "google-vertex/us", "Google", None),
-    Named("anthropic", "anthropic", "Anthropic", "anthropic"),
-    Named("anthropic/claude-on-aws", "anthropic/claude-on-aws", "Amazon Bedrock", "amazon-bedrock"),
-    Named("sambanova-turbo", "sambanova-turbo", "SambaNova", "sambanova"),
-    Named("mancer/fp8", "mancer/fp8", "Mancer 2", "mancer"),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "tier", "keys"),
-    [
-        ("OpenAI", None, ["openai"]),
-        ("openai", "default", ["openai"]),
-        ("OpenAI", "Flex", ["openai/flex"]),
-        ("openai/priority", None, ["openai/priority"]),
-        ("openai/priority", "flex", []),
-        ("deepinfra", None, ["deepinfra/fp4", "deepinfra/fp4#2", "deepinfra/turbo"]),
-        ("DeepInfra/FP4", None, ["deepinfra/fp4", "deepinfra/fp4#2"]),
-        ("deepinfra/fp4#2", None, ["deepinfra/fp4#2"]),
-        ("DeepInfra", "priority", []),
-        ("Google AI Studio", None, ["google-ai-studio"]),
-        ("google-ai-studio", None, ["google-ai-studio"]),
-        # the name, not the beginning of tags
-        ("Google", None, ["google-vertex/global", "google-vertex/us"]),
-        # the slug where it is known
-        ("google-vertex", None, ["google-vertex/global"]),
-        ("google-vertex/global", "flex", ["google-vertex/global/flex"]),
-        ("Anthropic", None, ["anthropic"]),
-        ("amazon bedrock", None, ["anthropic/claude-on-aws"]),
-        ("sambanova-turbo", None, ["sambanova-turbo"]),
-        ("mancer", None, ["mancer/fp8"]),
-        (None, "flex", ["google-vertex/global/flex", "openai/flex"]),
-        ("nobody", None, []),
-        (" - ", None, []),
-    ],
-)
-def test_who_is_meant(name: str | None, tier: str | None, keys: list[str]) -> None:
-    assert meant(NAMED, name, tier) == keys
-
-
-def test_a_slug_that_is_not_known_is_the_beginning_of_a_tag() -> None:
-    bare = [it._replace(slug=None) for it in NAMED]
-    assert meant(bare, "google-vertex") == ["google-vertex/global", "google-vertex/us"]
-    assert meant(bare, "google-vertex/global") == ["google-vertex/global"]

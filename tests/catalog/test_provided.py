@@ -25,8 +25,9 @@ def step(begin: int, end: int | None, rate: str, tag: str | None = None) -> Step
     pricing = Pricing.of({"prompt": Decimal(rate), "completion": Decimal(rate)})
     begins = at(begin)
     assert begins is not None
-    source, provider = ("catalog", None) if tag is None else ("endpoint", "Acme")
-    return Step(begins, at(end), pricing, None, source, "a/b", (), (), tag, provider, tag)
+    if tag is None:
+        return Step(begins, at(end), pricing, None, "catalog", "a/b")
+    return Step(begins, at(end), pricing, None, "endpoint", "a/b", tag=tag, provider="Acme", key=tag)
 
 
 def told(steps: list[Step]) -> list[tuple[float, float | None, str, bool]]:
@@ -57,14 +58,10 @@ def test_of_several_the_one_with_the_listed_price_is_used() -> None:
     assert told(both_same) == [(0, None, "acme/int4", False)]
 
 
-def test_a_tier_is_served_by_its_own_endpoints_only() -> None:
-    ordinary, flex = step(0, None, "2", "acme"), step(0, None, "1", "acme/flex")
-    offered = {"acme": [ordinary], "acme/flex": [flex]}
-    assert told(at_provider(LISTED[1:], offered, "Acme", "flex"))[0][2] == "acme/flex"
-    assert told(at_provider(LISTED[1:], offered, "Acme", "default"))[0][2] == "acme"
-    unknown = at_provider(LISTED[1:], {"acme": [ordinary]}, "Acme", "priority")
-    assert unknown[0].source == "catalog"
-    assert "priority" in unknown[0].incomplete[0]
+def test_of_a_tier_whose_endpoints_are_not_known_it_says_so() -> None:
+    (unknown,) = at_provider(LISTED[1:], {}, "Acme", "priority")
+    assert unknown.source == "catalog"
+    assert "Acme (priority tier)" in unknown.incomplete[0]
 
 
 spans = st.lists(st.integers(0, 20), min_size=2, max_size=8, unique=True).map(sorted)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog.bill import Bill
-from llmhive.catalog.billing import Prices
+from llmhive.catalog.case import Prices
 from llmhive.catalog.cause import AGREED, Cause, Reconciled
 from llmhive.catalog.price import DYNAMIC, Step
 from llmhive.catalog.pricing import Override, Pricing

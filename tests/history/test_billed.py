@@ -15,8 +15,8 @@ import pytest
 from llmhive.app.library import Catalog
 from llmhive.app.reconcile import Reconciler, Row, read
 from llmhive.catalog.cause import AGREED, Cause
+from llmhive.catalog.price import GAP
 from llmhive.catalog.pricing import plain
-from llmhive.catalog.reconcile import GAP
 from llmhive.store.database import Database, connect
 from tests.support import history_database, shared_folder
 

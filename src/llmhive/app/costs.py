@@ -1,29 +1,27 @@
-"""What a usage costs: `Catalog.cost`, its bounds, and the proof of a receipt.
+"""What a usage costs, and what a file of them does: `Catalog.cost` and `Catalog.price_file`.
 
 `library.Catalog` has all of it; prices come from the `PriceBook`, the rule is in `catalog.cost`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from llmhive.app import wiring
-from llmhive.app.openrouter.decode import decode
 from llmhive.app.pricebook import Known, PriceBook, Subject, meant
 from llmhive.catalog.cost import Tariffs
+from llmhive.catalog.preferences import Preferences
 from llmhive.catalog.price import Step
-from llmhive.catalog.receipt import Receipt, digest_of
-from llmhive.catalog.routing import Bounds, Preferences, bounds
+from llmhive.catalog.receipt import Receipt
+from llmhive.catalog.routing import Bounds, bounds
 from llmhive.catalog.usage import Usage
 from llmhive.errors import Unpriced, UsageError
-from llmhive.store import captures, rates
+from llmhive.store import rates
 from llmhive.store.database import Database
 
 if TYPE_CHECKING:
@@ -33,19 +31,6 @@ if TYPE_CHECKING:
 
 #: Clocks of two machines may differ by so much.
 _AHEAD = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was checked of a receipt."""
-
-    what: str  #: digest, price, total, lines, override, body …
-    is_right: bool
-    detail: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As scripts see it."""
-        return {"what": self.what, "is_right": self.is_right, "detail": self.detail}
 
 
 class Costs:
@@ -90,6 +75,8 @@ class Costs:
                 is_byok = _says_byok(usage)
         doubts: tuple[str, ...] = ()
         if known_at is not None:
+            if provider is not None or tier is not None:
+                raise UsageError("What was believed is the listed price: leave out provider and tier with known_at.")
             at = known_at if at is None else at
             subject, (step, tariffs) = self._believed(known, model, known_at)
         else:
@@ -129,9 +116,6 @@ class Costs:
         self, receipt: Receipt, subject: Subject, wanted: bool | Preferences | Mapping[str, Any], sealed: bool
     ) -> Receipt:  # fmt: skip
         found: Bounds | None = None
-        doubts = receipt.doubts
-        if subject.suffix == "online":
-            doubts += ("`:online` searches the web with a plugin, whose price is not in the catalog",)
         if wanted is not False:
             if isinstance(wanted, Mapping):
                 wanted = Preferences.of(wanted)
@@ -141,7 +125,7 @@ class Costs:
         if sealed:
             with self._database.read() as connection:
                 source = rates.source_of(connection, receipt.step)
-        return msgspec.structs.replace(receipt, bounds=found, doubts=doubts, source=source, is_sealed=sealed)
+        return msgspec.structs.replace(receipt, bounds=found, source=source, is_sealed=sealed)
 
     def _bounds(self, receipt: Receipt, preferences: Preferences) -> Bounds:
         at, usage = receipt.at, receipt.usage
@@ -184,106 +168,6 @@ class Costs:
             source, target, Columns(columns or {}, at), _PriceList(self._book), engine=engine, master=master,
             progress=progress or quiet,
         )  # fmt: skip
-
-    # --- receipts
-
-    def verify(self, receipt: Mapping[str, Any]) -> list[Check]:
-        """Whether a sealed receipt is right, check by check: its digest, the cost computed anew from the price history,
-        and the rates in the raw body that the price was read from.
-
-        Bounds are of endpoints as they were then, and are checked by the digest only. Raises `UsageError` for what is
-        no receipt.
-        """
-        if not isinstance(receipt.get("digest"), str) or not isinstance(receipt.get("price_from"), Mapping):
-            raise UsageError("This is no sealed receipt: it has no digest. `llmhive cost MODEL … --json` makes one.")
-        right = _is_sealed(receipt)
-        checks = [Check("digest", right, "as sealed" if right else "something was changed after it was sealed")]
-        try:
-            anew = self._anew(receipt)
-        except (UsageError, ValueError, KeyError, TypeError, OverflowError) as error:
-            return [*checks, Check("price", False, f"it cannot be computed anew: {error}"[:300])]
-        found = anew.to_json()
-        for name in ("model", "total", "billed", "upstream", "override", "overrides"):
-            checks.append(_compared(name, receipt.get(name), found[name]))
-        checks.append(_lines(receipt.get("lines"), found["lines"]))
-        said, is_now = dict(receipt["price_from"]), found["price_from"]
-        said["to"] = is_now["to"]  # a price that was open may have ended since
-        checks.append(_compared("price_from", said, is_now))
-        return [*checks, self._body(anew)]
-
-    def _anew(self, receipt: Mapping[str, Any]) -> Receipt:
-        for name in ("provider", "tier"):
-            if not isinstance(receipt.get(name), str | None):
-                raise UsageError(f"its {name} is no text")
-        return self.cost(
-            str(receipt["model"]),
-            Usage.of(receipt["usage"]),
-            at=_instant(receipt["at"]),
-            known_at=None if receipt.get("known_at") is None else _instant(receipt["known_at"]),
-            provider=receipt.get("provider"),
-            tier=receipt.get("tier"),
-            is_byok=receipt.get("is_byok") is True,
-            has_fee=receipt.get("has_fee") is True,
-            sealed=True,
-        )
-
-    def _body(self, receipt: Receipt) -> Check:
-        """Whether the raw body that a price was read from says so."""
-        source, step = receipt.source or {}, receipt.step
-        if source.get("digest") is None:
-            return Check("body", True, f"no raw body is kept of a price from the {step.source}")
-        if step.source != "catalog" or source.get("capture") is None:
-            return Check("body", True, f"the offer as it is stored has the digest {source['digest']}")
-        with self._database.read() as connection:
-            content = captures.read_body(connection, source["digest"])
-        if hashlib.sha256(content).hexdigest() != source["digest"]:
-            return Check("body", False, f"the raw body {source['digest']} is damaged")
-        listed = {it.version.model.id: it.version.model for it in decode(content, source["scope"]).records}
-        model = listed.get(step.model_id)
-        if model is None:
-            return Check("body", False, f"the raw body {source['digest']} does not list {step.model_id}")
-        assert step.pricing is not None
-        served, used = dict(model.pricing.rates), dict(step.pricing.rates)
-        # what was held is replaced by what an earlier body lists
-        held = {note.partition(":")[0].partition(" ")[0] for note in step.notes}
-        wrong = sorted(unit for unit in served.keys() | used.keys()
-                       if served.get(unit) != used.get(unit) and not held & {unit, "pricing"})  # fmt: skip
-        if wrong or (model.pricing.overrides != step.pricing.overrides and not held):
-            return Check(
-                "body", False, f"the raw body {source['digest']} has other rates: {', '.join(wrong) or 'overrides'}"
-            )
-        return Check("body", True, f"the raw body {source['digest']} of capture {source['capture']} lists these rates")
-
-
-def _is_sealed(receipt: Mapping[str, Any]) -> bool:
-    try:
-        return bool(receipt["digest"] == digest_of(receipt))
-    except ValueError:
-        return False  # text that is none: JSON could not have held it
-
-
-def _compared(name: str, said: Any, is_now: Any) -> Check:
-    if said == is_now:
-        return Check(name, True, "computed anew from the price history")
-    return Check(name, False, f"it says {_short(said)}, it is {_short(is_now)}")
-
-
-def _lines(said: Any, is_now: list[dict[str, Any]]) -> Check:
-    if said == is_now or not isinstance(said, list) or not all(isinstance(it, dict) for it in said):
-        return _compared("lines", said, is_now)
-    if len(said) != len(is_now):
-        return Check("lines", False, f"it has {len(said)} lines, there are {len(is_now)}")
-    wrong = [
-        f"line {number} ({new['counted']}): {key} {_short(old.get(key))}, it is {new[key]}"
-        for number, (old, new) in enumerate(zip(said, is_now, strict=True), start=1)
-        for key in new if old.get(key) != new[key]
-    ]  # fmt: skip
-    return Check("lines", False, "; ".join(wrong)[:300] or "it has more to a line than there is")
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 120 else f"{text[:120]}…"
 
 
 class _PriceList:
@@ -343,13 +227,6 @@ def _check(at: datetime) -> None:
 def _says_byok(usage: Mapping[str, Any]) -> bool:
     told = (usage, usage.get("usage"), usage.get("data"))
     return any(isinstance(it, Mapping) and it.get("is_byok") is True for it in told)
-
-
-def _instant(text: Any) -> datetime:
-    found = datetime.fromisoformat(str(text))
-    if found.tzinfo is None:
-        raise UsageError(f"{text!r} has no time zone.")
-    return found.astimezone(UTC)
 
 
 def _why_none(known: Known, subject: Subject, at: datetime) -> str:

@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any
 
 from llmhive.app import wiring
-from llmhive.app.costs import Costs
 from llmhive.app.market import Market
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.pricebook import PriceBook
+from llmhive.app.proof import Proofs
 from llmhive.app.reconcile import Reconciler, Row
 from llmhive.app.settings import Settings, read
 from llmhive.catalog import document
@@ -50,7 +50,7 @@ class Page:
         }
 
 
-class Catalog(Market, Costs):
+class Catalog(Market, Proofs):
     """The catalog in a database, for reading. A missing database reads as an empty catalog; nothing is created."""
 
     def __init__(self, settings: Settings, database: Database) -> None:

@@ -11,22 +11,23 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from llmhive.catalog.cost import Tariffs
 from llmhive.catalog.names import Names
-from llmhive.catalog.price import Step
-from llmhive.catalog.routing import split_suffix
+from llmhive.catalog.preferences import split_suffix
+from llmhive.catalog.price import GAP, Step
 from llmhive.errors import NotFound, StoreError, Unpriced
 from llmhive.store import browse, captures, history, rates
 from llmhive.store.database import Database
 
-#: A catalog that has not heard of OpenRouter for so long may have missed a price: two syncs and some.
-STALE = timedelta(hours=13)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 #: Names that are kept: as many as there are models, with a few providers each.
 _MOST = 5000
+_ONLINE = "`:online` searches the web with a plugin, whose price is not in the catalog"
 _EMPTY = "The catalog is empty. Run `llmhive sync` first."
 
 
@@ -118,7 +119,7 @@ class PriceBook:
             version = browse.standing(connection).state.catalog_version
             last = captures.last_applied(connection)
             at = None if last is None else last.fetched_at
-            settled = _NEVER if at is None else at + STALE
+            settled = _NEVER if at is None else at + GAP
             doubts = (_doubt(at),)
             if before is not None and before.version == version:
                 return replace(before, last=at, settled_until=settled, doubts=doubts)
@@ -184,4 +185,6 @@ def _subject(connection: Any, model_id: str, suffix: str | None, provider: str |
         steps = [] if believed is None else [believed]
     if provider is not None or tier is not None:
         steps = rates.of_provider(connection, model_id, provider, tier, steps)
+    if suffix == "online":
+        steps = [msgspec.structs.replace(step, incomplete=(*step.incomplete, _ONLINE)) for step in steps]
     return Subject(model_id, steps, suffix)

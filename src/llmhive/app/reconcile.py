@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 from llmhive.app.pricebook import Known, PriceBook
 from llmhive.catalog.bill import Bill
-from llmhive.catalog.billing import Prices
+from llmhive.catalog.case import Prices
 from llmhive.catalog.cause import AGREED, Cause, Reconciled
+from llmhive.catalog.endpoint import TIERS
 from llmhive.catalog.price import Step
 from llmhive.catalog.pricing import EXACT, plain
 from llmhive.catalog.reconcile import explain
-from llmhive.catalog.routing import TIERS
 from llmhive.errors import NotFound, UsageError
 from llmhive.store import rates
 from llmhive.store.database import Database

@@ -92,10 +92,7 @@ class Reconciled(msgspec.Struct, frozen=True):
             "cause": self.cause.value,
             "is_proven": self.is_proven,
             "why": self.why,
-            "price_from": None if step is None else {
-                "source": step.source, "from": instant(step.begin),
-                "to": None if step.end is None else instant(step.end), "provider": step.provider, "tag": step.tag,
-            },
+            "price_from": None if step is None else step.to_json(),
         }  # fmt: skip
 
 

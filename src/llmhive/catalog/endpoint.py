@@ -8,11 +8,12 @@ What an endpoint *offers* (price, context, quantization, parameters) changes slo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,10 @@ from llmhive.catalog.pricing import Pricing, plain
 
 #: Percent of answered requests below which an endpoint is not healthy.
 HEALTHY_UPTIME = 95.0
+#: Parts of a tag that say a service tier, which serves only who asks for it; ``fast`` is another name of priority.
+TIERS = frozenset({"flex", "priority", "fast"})
+#: Names of the service tier that is none.
+ORDINARY = frozenset({"", "auto", "default", "standard"})
 
 _DOCUMENTS = msgspec.json.Encoder(order="sorted")
 _READ_DOCUMENT = msgspec.json.Decoder(float_hook=Decimal)
@@ -241,3 +246,55 @@ def _mean(weighted: Iterable[tuple[float | None, int]]) -> float | None:
     mean = math.fsum(value * weight for value, weight in known) / sum(weight for _, weight in known)
     # what rounding adds never leads out of what was measured
     return min(max(mean, min(known)[0]), max(known)[0])
+
+
+# --- whose they are
+
+
+def tier_of(tag: str) -> str | None:
+    """The service tier that a tag says: flex, priority, fast; None: the ordinary one."""
+    return next((part for part in tag.casefold().split("/")[1:] if part in TIERS), None)
+
+
+class Called(NamedTuple):
+    """What an endpoint may be called by."""
+
+    key: str
+    tag: str
+    provider_name: str
+    slug: str | None  #: of the provider; None: not known
+
+
+def served_by(endpoints: Iterable[Called], name: str | None, tier: str | None = None) -> list[str]:
+    """The keys of the endpoints that a provider's name, its slug, or a tag means (None: all), at a service tier.
+
+    Without a tier only ordinary endpoints are meant, unless the tag names one. A name means whoever is called so; only
+    where nobody is, those whose tag begins with it. A tag with a slash means itself, or else what is below it. Case and
+    punctuation do not count: ``Google AI Studio`` is ``google-ai-studio``.
+    """
+    wanted = "" if name is None else name.strip().casefold()
+    asked = (tier or "").strip().casefold()
+    asked_tier = tier_of(wanted.partition("#")[0]) if asked in ORDINARY else asked
+    found = [it for it in endpoints if tier_of(it.tag) == asked_tier]
+    if name is None:
+        return sorted(it.key for it in found)
+    word = folded(wanted)
+    if not word:
+        return []
+    tests: tuple[Callable[[Called], bool], ...] = (
+        lambda it: it.key.casefold() == wanted and "#" in wanted,
+        lambda it: it.tag.casefold() == wanted and "/" in wanted,
+        lambda it: it.tag.casefold().startswith(f"{wanted}/") and "/" in wanted,
+        lambda it: folded(it.provider_name) == word,
+        lambda it: it.slug is not None and folded(it.slug) == word,
+        lambda it: folded(it.tag.partition("/")[0]) == word,
+    )
+    for is_meant in tests:
+        if matches := [it.key for it in found if is_meant(it)]:
+            return sorted(matches)
+    return []
+
+
+def folded(name: str) -> str:
+    """A name without case and punctuation."""
+    return re.sub(r"[\W_]+", "", name.casefold())

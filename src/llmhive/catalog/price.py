@@ -6,36 +6,33 @@ and what a billion rows cost is read from the same steps. What was never confirm
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from llmhive.catalog.endpoint import Endpoint
 from llmhive.catalog.hold import PRICING
-from llmhive.catalog.identity import identify
-from llmhive.catalog.model import Model
+from llmhive.catalog.model import Model, instant
 from llmhive.catalog.pricing import (
-    EXACT,
     ConditionValue,
     Kind,
     Override,
     Pricing,
     canonical,
-    kind_of,
     plain,
     tiled_units,
 )
-from llmhive.catalog.routing import tier_of
 
-#: Names of the service tier that is none.
-ORDINARY = frozenset({"", "auto", "default", "standard"})
+#: Captures are taken twice a day at least: a price may have changed so long before it was seen, and a catalog whose
+#: last capture is older may have missed one.
+GAP = timedelta(hours=13)
 DYNAMIC = "its price is decided per request (dynamic): price the concrete model that answered, `model` of the response."
 UNKNOWN = "OpenRouter lists no known price for it at that time."
+#: What a price was read from: the model list, an endpoint, or the facts of the bootstrap.
+Source = Literal["catalog", "endpoint", "bootstrap"]
 _HEADLINE = ("prompt", "completion")
 _READ_CONDITION = msgspec.json.Decoder(dict[str, int | str | tuple[str, ...]])
 
@@ -47,13 +44,28 @@ class Step(msgspec.Struct, frozen=True):
     end: datetime | None
     pricing: Pricing | None  #: None: cannot be priced, and `why` says it
     why: str | None  #: a sentence about "it"
-    source: str  #: ``catalog``, ``endpoint`` or ``bootstrap``
+    source: Source
     model_id: str
     notes: tuple[str, ...] = ()  #: what a reader of the price wants to know: a held rate, a discount
     incomplete: tuple[str, ...] = ()  #: what makes the price doubtful
     tag: str | None = None  #: of the endpoint
     provider: str | None = None  #: who serves it, as endpoints name it
     key: str | None = None  #: of the endpoint: its tag, or ``tag#2``
+    held: tuple[str, ...] = ()  #: what was held and never confirmed: ``pricing``, a unit, or ``unit#2`` of override 2
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it is in force at an instant."""
+        return self.begin <= at and (self.end is None or at < self.end)
+
+    def to_json(self) -> dict[str, Any]:
+        """Where a price is from, as scripts see it."""
+        return {
+            "source": self.source,
+            "from": instant(self.begin),
+            "to": None if self.end is None else instant(self.end),
+            "provider": self.provider,
+            "tag": self.tag,
+        }
 
 
 class Rate(NamedTuple):
@@ -82,15 +94,6 @@ class Mark(NamedTuple):
     at: datetime
     field: str
     is_held: bool
-
-
-class Offered(NamedTuple):
-    """A row of `endpoint_version`."""
-
-    begin: datetime
-    end: datetime | None
-    is_listed: bool
-    endpoint: Endpoint
 
 
 # --- a model
@@ -126,21 +129,22 @@ def catalog_steps(
             active[it.position, it.unit] = it
         kind = next((it.kind for it in whiles if it.begin <= begin and (it.end is None or begin < it.end)), None)
         if active or kind is not None:
-            found = _Found(active.values()) if holds is None else holds.believable(active.values(), begin)
-            _append(steps, _step(found, kind, begin, end, model_id, "catalog"))
+            found = Found(active.values()) if holds is None else holds.believable(active.values(), begin)
+            append(steps, step_of(found, kind, begin, end, model_id, "catalog"))
     return steps
 
 
-class _Found:
+class Found:
     """The rates in force at some instant, some of which may be unknown, and what is to be said of them."""
 
-    __slots__ = ("incomplete", "is_replaced", "notes", "overrides", "rates")
+    __slots__ = ("held", "incomplete", "is_replaced", "notes", "overrides", "rates")
 
     def __init__(self, rows: Iterable[Rate]) -> None:
         self.rates: dict[str, Decimal | None] = {}
         self.overrides: list[tuple[tuple[tuple[str, ConditionValue], ...], dict[str, Decimal | None]]] = []
         self.notes: list[str] = []
         self.incomplete: list[str] = []
+        self.held: list[str] = []
         self.is_replaced = False
         places: dict[int, list[Rate]] = {}
         for it in rows:
@@ -152,7 +156,7 @@ class _Found:
             self.overrides.append((_conditions(its[0].condition), {it.unit: it.rate for it in its}))
 
     @classmethod
-    def of(cls, pricing: Pricing, kind: Kind) -> _Found:
+    def of(cls, pricing: Pricing, kind: Kind) -> Found:
         """Those of a pricing as served, in which a number may stand for something else."""
         found = cls(())
         found.rates = {
@@ -200,30 +204,31 @@ class _Holds:
         for it in sorted(rows, key=lambda row: row.begin):
             if it not in self._alone and self._wholes.get(it) != it.begin:
                 self._confirmed.setdefault((it.unit, it.position, it.condition), []).append(it)
-        self._last: _Found | None = None
+        self._last: Found | None = None
 
-    def believable(self, active: Iterable[Rate], at: datetime) -> _Found:
+    def believable(self, active: Iterable[Rate], at: datetime) -> Found:
         """The rates to believe; the instants must come in their order."""
         rows = list(active)
         since = min((self._wholes[it] for it in rows if it in self._wholes and self._wholes[it] <= at), default=None)
         if since is not None:
             return self._before(rows, since)
-        found = _Found(self._row(it) for it in rows)
+        found = Found(self._row(it) for it in rows)
         for it in rows:
             self._tell(it, found)
         if rows:
             self._last = found
         return found
 
-    def _before(self, rows: Sequence[Rate], since: datetime) -> _Found:
+    def _before(self, rows: Sequence[Rate], since: datetime) -> Found:
         """What was believed before all of a pricing was held."""
         held = f"pricing: the whole of it, served since {since:%Y-%m-%d}, was held and never confirmed"
         if self._last is None:
-            found = _Found(rows)
+            found = Found(rows)
             found.incomplete.append(f"{held}, and there is none before.")
             return found
-        found = _Found(())
+        found = Found(())
         found.rates, found.overrides, found.is_replaced = self._last.rates, self._last.overrides, True
+        found.held.append(PRICING)
         found.notes.append(f"{held}; the last confirmed one is used.")
         return found
 
@@ -237,7 +242,7 @@ class _Holds:
         earlier = self._confirmed.get((row.unit, row.position, row.condition), [])
         return next((it for it in reversed(earlier) if it.begin < row.begin), None)
 
-    def _tell(self, row: Rate, found: _Found) -> None:
+    def _tell(self, row: Rate, found: Found) -> None:
         if row not in self._alone:
             return
         before = self._replacement(row)
@@ -247,6 +252,7 @@ class _Holds:
             found.incomplete.append(f"{held}, and there is none before.")
         else:
             found.notes.append(f"{held}; the last confirmed one, {_shown(before.rate)}, is used.")
+            found.held.append(row.unit if not row.position else f"{row.unit}#{row.position}")
             found.is_replaced = True
 
 
@@ -256,85 +262,18 @@ def _shown(rate: Decimal | None) -> str:
 
 def believed_step(model: Model, begin: datetime, end: datetime | None, *, is_active: bool, is_bootstrap: bool) -> Step:
     """What is believed of a model's price; of one that is not listed it says so."""
-    source = "bootstrap" if is_bootstrap else "catalog"
+    source: Source = "bootstrap" if is_bootstrap else "catalog"
     if not is_active:
         return Step(begin, end, None, "OpenRouter no longer lists it at that time.", source, model.id)
     kind = model.pricing_kind
-    return _step(_Found.of(model.pricing, kind), kind, begin, end, model.id, source)
-
-
-# --- an endpoint
-
-
-def endpoint_steps(key: str, offered: Iterable[Offered], output_modalities: Iterable[str]) -> list[Step]:
-    """The steps of one endpoint, from its versions in any order; `output_modalities` are its model's."""
-    outputs = tuple(output_modalities)
-    steps: list[Step] = []
-    for it in sorted(offered, key=lambda row: row.begin):
-        if not it.is_listed or (it.end is not None and it.end <= it.begin):
-            continue
-        endpoint = it.endpoint
-        variant = identify(endpoint.model_id).variant
-        kind = kind_of(endpoint.pricing, variant=variant, output_modalities=outputs)
-        found = _Found.of(endpoint.pricing, kind)
-        if endpoint.discount:
-            percent = plain(abs(endpoint.discount).scaleb(2, EXACT))
-            what = "net of a discount of" if endpoint.discount > 0 else "with a mark-up of"
-            found.notes.append(f"The endpoint's rates are {what} {percent} %.")
-        step = _step(found, kind, it.begin, it.end, endpoint.model_id, "endpoint")
-        _append(
-            steps, msgspec.structs.replace(step, tag=endpoint.tag, provider=endpoint.provider_name, key=key)
-        )  # fmt: skip
-    return steps
-
-
-class Named(NamedTuple):
-    """What an endpoint may be called by."""
-
-    key: str
-    tag: str
-    provider_name: str
-    slug: str | None  #: of the provider; None: not known
-
-
-def meant(endpoints: Iterable[Named], name: str | None, tier: str | None = None) -> list[str]:
-    """The keys of the endpoints that a provider's name, its slug, or a tag means (None: all), at a service tier.
-
-    Without a tier only ordinary endpoints are meant, unless the tag names one. A name means whoever is called so; only
-    where nobody is, those whose tag begins with it. A tag with a slash means itself, or else what is below it. Case and
-    punctuation do not count: ``Google AI Studio`` is ``google-ai-studio``.
-    """
-    wanted = "" if name is None else name.strip().casefold()
-    asked = (tier or "").strip().casefold()
-    asked_tier = tier_of(wanted.partition("#")[0]) if asked in ORDINARY else asked
-    found = [it for it in endpoints if tier_of(it.tag) == asked_tier]
-    if name is None:
-        return sorted(it.key for it in found)
-    word = _word(wanted)
-    if not word:
-        return []
-    tests: tuple[Callable[[Named], bool], ...] = (
-        lambda it: it.key.casefold() == wanted and "#" in wanted,
-        lambda it: it.tag.casefold() == wanted and "/" in wanted,
-        lambda it: it.tag.casefold().startswith(f"{wanted}/") and "/" in wanted,
-        lambda it: _word(it.provider_name) == word,
-        lambda it: it.slug is not None and _word(it.slug) == word,
-        lambda it: _word(it.tag.partition("/")[0]) == word,
-    )
-    for is_meant in tests:
-        if matches := [it.key for it in found if is_meant(it)]:
-            return sorted(matches)
-    return []
-
-
-def _word(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
+    return step_of(Found.of(model.pricing, kind), kind, begin, end, model.id, source)
 
 
 # --- one step
 
 
-def _step(found: _Found, kind: Kind | None, begin: datetime, end: datetime | None, model_id: str, source: str) -> Step:
+def step_of(found: Found, kind: Kind | None, begin: datetime, end: datetime | None, model_id: str,
+          source: Source) -> Step:  # fmt: skip
     """The rates of some instant as a step; `kind` None: prompt and completion are known."""
     why = _why(found, kind)
     if why is not None:
@@ -351,14 +290,17 @@ def _step(found: _Found, kind: Kind | None, begin: datetime, end: datetime | Non
         tiled = tiled_units(overrides)
         lost += [f"{unit}: it has a known rate only in its time windows." for unit in absent if unit not in tiled]
     pricing = Pricing(_sorted(base), tuple(overrides))
-    return Step(begin, end, pricing, None, source, model_id, tuple(found.notes), (*found.incomplete, *sorted(lost)))
+    return Step(
+        begin, end, pricing, None, source, model_id, tuple(found.notes), (*found.incomplete, *sorted(lost)),
+        held=tuple(sorted(found.held)),
+    )  # fmt: skip
 
 
 def _sorted(rates: Mapping[str, Decimal]) -> tuple[tuple[str, Decimal], ...]:
     return tuple((unit, canonical(rates[unit])) for unit in sorted(rates))
 
 
-def _why(found: _Found, kind: Kind | None) -> str | None:
+def _why(found: Found, kind: Kind | None) -> str | None:
     """Why there is no price; None: there is one."""
     if any(its.get(unit, 0) is None for _, its in found.overrides for unit in _HEADLINE):
         # only a negative one has no number there
@@ -371,14 +313,14 @@ def _why(found: _Found, kind: Kind | None) -> str | None:
     return None
 
 
-def _is_scheduled(found: _Found, unit: str) -> bool:
+def _is_scheduled(found: Found, unit: str) -> bool:
     """Whether a unit has no base rate since time windows set it."""
     return unit not in found.rates and any(
         unit in its and Override(conditions, ()).is_schedule for conditions, its in found.overrides
     )
 
 
-def _append(steps: list[Step], step: Step) -> None:
+def append(steps: list[Step], step: Step) -> None:
     """Add the next step, or lengthen the last one where it says the same."""
     if steps and steps[-1].end == step.begin:
         last = steps[-1]

@@ -5,14 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
-from llmhive.catalog.price import Step
-from llmhive.catalog.routing import tier_of
+from llmhive.catalog.endpoint import Endpoint
+from llmhive.catalog.identity import identify
+from llmhive.catalog.price import Found, Step, append, step_of
+from llmhive.catalog.pricing import EXACT, kind_of, plain
 
-#: Tiers that are the ordinary one.
-_STANDARD = frozenset((None, "", "default", "standard", "auto"))
+
+class Offered(NamedTuple):
+    """A row of `endpoint_version`."""
+
+    begin: datetime
+    end: datetime | None
+    is_listed: bool
+    endpoint: Endpoint
+
+
+def endpoint_steps(key: str, offered: Iterable[Offered], output_modalities: Iterable[str]) -> list[Step]:
+    """The steps of one endpoint, from its versions in any order; `output_modalities` are its model's."""
+    outputs = tuple(output_modalities)
+    steps: list[Step] = []
+    for it in sorted(offered, key=lambda row: row.begin):
+        if not it.is_listed or (it.end is not None and it.end <= it.begin):
+            continue
+        endpoint = it.endpoint
+        variant = identify(endpoint.model_id).variant
+        kind = kind_of(endpoint.pricing, variant=variant, output_modalities=outputs)
+        found = Found.of(endpoint.pricing, kind)
+        if endpoint.discount:
+            percent = plain(abs(endpoint.discount).scaleb(2, EXACT))
+            what = "net of a discount of" if endpoint.discount > 0 else "with a mark-up of"
+            found.notes.append(f"The endpoint's rates are {what} {percent} %.")
+        step = step_of(found, kind, it.begin, it.end, endpoint.model_id, "endpoint")
+        append(
+            steps, msgspec.structs.replace(step, tag=endpoint.tag, provider=endpoint.provider_name, key=key)
+        )  # fmt: skip
+    return steps
 
 
 def at_provider(
@@ -20,24 +51,20 @@ def at_provider(
 ) -> list[Step]:
     """The steps of a model that one provider served, or one service tier.
 
-    `listed` are the model's own steps, `offered` those of the endpoints that the provider's name means, by key. Where
+    `listed` are the model's own steps, `offered` those of the endpoints that both mean (`served_by`), by key. Where
     several are offered at once, it is the one with the listed price if there is one, else the first; what could not be
     known is told in the step's ``incomplete``.
     """
-    wanted = None if tier is None or tier.lower() in _STANDARD else tier.lower()
-    fitting = {
-        key: steps for key, steps in offered.items() if tier_of(steps[0].tag or "" if steps else "") == wanted
-    }  # fmt: skip
-    edges = sorted({edge for steps in (listed, *fitting.values()) for edge in _edges(steps)})
+    edges = sorted({edge for steps in (listed, *offered.values()) for edge in _edges(steps)})
     found: list[Step] = []
     for begin, end in pairwise((*edges, None)):
         assert begin is not None
-        base = _at(listed, begin)
-        here = [step for key in sorted(fitting) if (step := _at(fitting[key], begin)) is not None]
-        step = _choose(base, here, provider, wanted)
+        base = next((step for step in listed if step.holds(begin)), None)
+        here = [step for _, steps in sorted(offered.items()) for step in steps if step.holds(begin)]
+        step = _choose(base, here, provider, tier)
         if step is not None:
-            found.append(msgspec.structs.replace(step, begin=begin, end=end))
-    return _merged(found)
+            append(found, msgspec.structs.replace(step, begin=begin, end=end))
+    return found
 
 
 def _edges(steps: Iterable[Step]) -> Iterable[datetime]:
@@ -45,10 +72,6 @@ def _edges(steps: Iterable[Step]) -> Iterable[datetime]:
         yield step.begin
         if step.end is not None:
             yield step.end
-
-
-def _at(steps: Sequence[Step], at: datetime) -> Step | None:
-    return next((it for it in steps if it.begin <= at and (it.end is None or at < it.end)), None)
 
 
 def _choose(base: Step | None, here: Sequence[Step], provider: str | None, tier: str | None) -> Step | None:
@@ -70,17 +93,3 @@ def _with(step: Step, *, incomplete: str, provider: str | None = None) -> Step:
     return msgspec.structs.replace(
         step, incomplete=(*step.incomplete, incomplete), provider=step.provider or provider
     )  # fmt: skip
-
-
-def _merged(steps: Iterable[Step]) -> list[Step]:
-    """Neighbours that say the same as one."""
-    found: list[Step] = []
-    for step in steps:
-        last = found[-1] if found else None
-        if last is not None and last.end == step.begin:
-            joined = msgspec.structs.replace(step, begin=last.begin, end=last.end)
-            if joined == last:
-                found[-1] = msgspec.structs.replace(last, end=step.end)
-                continue
-        found.append(step)
-    return found

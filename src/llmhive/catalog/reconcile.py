@@ -17,16 +17,14 @@ from typing import NamedTuple
 import msgspec
 
 from llmhive.catalog.bill import Bill
-from llmhive.catalog.billing import Basis, Case, Part, Prices, away, beside
+from llmhive.catalog.case import Basis, Case, Part, Prices, away, beside
 from llmhive.catalog.cause import AGREED, Cause, Reconciled
 from llmhive.catalog.cost import PARTS
-from llmhive.catalog.price import Step
+from llmhive.catalog.endpoint import tier_of
+from llmhive.catalog.price import GAP, Step
 from llmhive.catalog.pricing import EXACT, canonical, plain
 from llmhive.catalog.receipt import shown
-from llmhive.catalog.routing import tier_of
 
-#: Prices are seen at captures, twice a day: one may have changed so long before it was seen.
-GAP = timedelta(hours=13)
 #: Between the begin of a request and its end, and two clocks: a time window may have opened or closed.
 _LENGTH = timedelta(minutes=10)
 _NOTHING = Decimal(0)
@@ -104,7 +102,7 @@ def _agrees(case: Case) -> _Finding | None:
         return _Finding(Cause.FREE, f"It was free, by the price {_while(basis.step)}.", basis=basis)
     price = f"the price {_while(basis.step)}{f', of {basis.step.tag}' if basis.step.tag else ''}"
     why = f"{price[0].upper()}{price[1:]}." if case.bill.at else f"The bill has no time; it is exact at {price}."
-    if case.beyond(GAP) and case.prices.last is not None:
+    if case.is_beyond and case.prices.last is not None:
         why += f" The catalog's last list is of {case.prices.last:%Y-%m-%d}."
     if basis.cost == case.amount:
         return _Finding(Cause.EXACT, why, basis=basis)
@@ -231,7 +229,7 @@ def _another_time(case: Case) -> _Finding | None:
 def _not_priced(case: Case) -> _Finding | None:
     """There is no price, or it is too old."""
     prices, at, last = case.prices, case.bill.at, case.prices.last
-    if at is not None and last is not None and case.beyond(GAP):
+    if at is not None and last is not None and case.is_beyond:
         hours = (at - last) // timedelta(hours=1)
         age = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
         what = "No price that is known gives the amount" if case.bases else "No price of it is known"

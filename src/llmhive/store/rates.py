@@ -10,24 +10,20 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from llmhive.catalog.endpoint import Health, from_document
+from llmhive.catalog.endpoint import Called, Health, from_document, served_by
 from llmhive.catalog.hold import PRICING
 from llmhive.catalog.model import instant
 from llmhive.catalog.price import (
     Listed,
     Mark,
-    Named,
-    Offered,
     Rate,
     Step,
     believed_step,
     catalog_steps,
-    endpoint_steps,
-    meant,
 )
 from llmhive.catalog.pricing import Kind
-from llmhive.catalog.provided import at_provider
-from llmhive.catalog.routing import Candidate, tier_of
+from llmhive.catalog.provided import Offered, at_provider, endpoint_steps
+from llmhive.catalog.routing import Candidate
 from llmhive.store import versions
 from llmhive.store.captures import IN_HISTORY
 from llmhive.store.tables import (
@@ -183,13 +179,13 @@ def of_endpoints(
     connection: sa.Connection, model_id: str, provider_name: str | None, tier: str | None = None
 ) -> dict[str, list[Step]]:
     """The steps of a model's endpoints that a provider's name, its slug or a tag means at a service tier, by key: see
-    `price.meant`.
+    `endpoint.served_by`.
     """
     slugs = _slugs(connection)
     chosen = sa.select(endpoint.c.id, endpoint.c.key, endpoint.c.tag, endpoint.c.provider_name)
     found = connection.execute(chosen.where(endpoint.c.model_id == model_id)).all()
-    wanted = meant(
-        (Named(row.key, row.tag, row.provider_name, slugs.get(row.provider_name)) for row in found),
+    wanted = served_by(
+        (Called(row.key, row.tag, row.provider_name, slugs.get(row.provider_name)) for row in found),
         provider_name,
         tier,
     )  # fmt: skip
@@ -209,8 +205,7 @@ def of_provider(
     connection: sa.Connection, model_id: str, provider_name: str | None, tier: str | None, listed: Sequence[Step]
 ) -> list[Step]:
     """The steps of a model at one provider, or at one service tier; `listed` are the model's own: see `at_provider`."""
-    wanted = tier if tier is not None or provider_name is None else tier_of(provider_name)
-    return at_provider(listed, of_endpoints(connection, model_id, provider_name, wanted), provider_name, wanted)
+    return at_provider(listed, of_endpoints(connection, model_id, provider_name, tier), provider_name, tier)
 
 
 def _slugs(connection: sa.Connection) -> dict[str, str]:

@@ -16,8 +16,8 @@ import typer
 
 from llmhive.app.cli import priced, receipts, render, times
 from llmhive.app.cli.work import Json
-from llmhive.app.costs import Check
 from llmhive.app.library import Catalog
+from llmhive.app.proof import Check
 from llmhive.app.wiring import now
 from llmhive.catalog.usage import DIGITS, Usage
 from llmhive.errors import UsageError

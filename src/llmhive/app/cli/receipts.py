@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from llmhive.app.cli import render
-from llmhive.app.costs import Check
+from llmhive.app.proof import Check
 from llmhive.catalog.cost import Line
 from llmhive.catalog.model import instant
 from llmhive.catalog.pricing import CONDITIONS, PER_TOKEN, Override, per_million, plain

@@ -15,7 +15,8 @@ import msgspec
 from llmhive.catalog.bill import Bill
 from llmhive.catalog.cause import Cause
 from llmhive.catalog.cost import Tariff, Tariffs
-from llmhive.catalog.price import ORDINARY, Step
+from llmhive.catalog.endpoint import ORDINARY, folded
+from llmhive.catalog.price import GAP, Step
 from llmhive.catalog.pricing import EXACT, Pricing
 from llmhive.catalog.receipt import BYOK_FEE
 from llmhive.errors import Unpriced
@@ -94,10 +95,11 @@ class Case:
             self.bases.reverse()
         self.basis = self.bases[0] if self.bases else None
 
-    def beyond(self, gap: timedelta) -> bool:
-        """Whether the bill is so much newer than the last capture."""
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the bill is so much newer than the last capture that a price may have been missed."""
         at, last = self.bill.at, self.prices.last
-        return at is not None and last is not None and at > last + gap
+        return at is not None and last is not None and at > last + GAP
 
     @property
     def is_coarse(self) -> bool:
@@ -190,7 +192,8 @@ class Case:
         """Whether steps are those of an endpoint of who served it."""
         provider = self.bill.provider
         return provider is not None and any(
-            _word(provider) in {_word(it.provider or ""), _word((it.tag or "").partition("/")[0])} for it in steps[:1]
+            folded(provider) in {folded(it.provider or ""), folded((it.tag or "").partition("/")[0])}
+            for it in steps[:1]
         )
 
 
@@ -231,7 +234,7 @@ def beside(case: Case, rest: Decimal) -> tuple[Cause, str] | None:
 
 def away(step: Step, at: datetime | None) -> timedelta:
     """How long before or after an instant a price was in force; 0: then."""
-    if at is None or (step.begin <= at and (step.end is None or at < step.end)):
+    if at is None or step.holds(at):
         return timedelta()
     return step.begin - at if at < step.begin else at - (step.end or at)
 
@@ -249,7 +252,3 @@ def _instants(tariffs: Tariffs, begin: datetime, end: datetime) -> Iterator[date
     monday = begin.replace(hour=0, minute=0, second=0, microsecond=0) - begin.weekday() * _DAY
     for week in (monday, monday + _WEEK):
         yield from (at for minute in changes if begin < (at := week + timedelta(minutes=minute)) <= end)
-
-
-def _word(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum())

@@ -1,0 +1,145 @@
+"""The proof of a receipt: `Catalog.verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from llmhive.app.costs import Costs
+from llmhive.app.openrouter.decode import decode
+from llmhive.catalog.hold import PRICING
+from llmhive.catalog.price import believed_step
+from llmhive.catalog.pricing import Pricing
+from llmhive.catalog.receipt import Receipt, digest_of
+from llmhive.catalog.usage import Usage
+from llmhive.errors import UsageError
+from llmhive.store import captures
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked of a receipt."""
+
+    what: str  #: digest, price, total, lines, override, body …
+    is_right: bool
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As scripts see it."""
+        return {"what": self.what, "is_right": self.is_right, "detail": self.detail}
+
+
+class Proofs(Costs):
+    """Checks receipts with the catalog of a database."""
+
+    def verify(self, receipt: Mapping[str, Any]) -> list[Check]:
+        """Whether a sealed receipt is right, check by check: its digest, the cost computed anew from the price history,
+        and the rates in the raw body that the price was read from.
+
+        Bounds are of endpoints as they were then, and are checked by the digest only. Raises `UsageError` for what is
+        no receipt.
+        """
+        if not isinstance(receipt.get("digest"), str) or not isinstance(receipt.get("price_from"), Mapping):
+            raise UsageError("This is no sealed receipt: it has no digest. `llmhive cost MODEL … --json` makes one.")
+        right = _is_sealed(receipt)
+        checks = [Check("digest", right, "as sealed" if right else "something was changed after it was sealed")]
+        try:
+            anew = self._anew(receipt)
+        except (UsageError, ValueError, KeyError, TypeError, OverflowError) as error:
+            return [*checks, Check("price", False, f"it cannot be computed anew: {error}"[:300])]
+        found = anew.to_json()
+        for name in ("model", "total", "billed", "upstream", "override", "overrides"):
+            checks.append(_compared(name, receipt.get(name), found[name]))
+        checks.append(_lines(receipt.get("lines"), found["lines"]))
+        said, is_now = dict(receipt["price_from"]), found["price_from"]
+        said["to"] = is_now["to"]  # a price that was open may have ended since
+        checks.append(_compared("price_from", said, is_now))
+        return [*checks, self._body(anew)]
+
+    def _anew(self, receipt: Mapping[str, Any]) -> Receipt:
+        for name in ("provider", "tier"):
+            if not isinstance(receipt.get(name), str | None):
+                raise UsageError(f"its {name} is no text")
+        return self.cost(
+            str(receipt["model"]),
+            Usage.of(receipt["usage"]),
+            at=_instant(receipt["at"]),
+            known_at=None if receipt.get("known_at") is None else _instant(receipt["known_at"]),
+            provider=receipt.get("provider"),
+            tier=receipt.get("tier"),
+            is_byok=receipt.get("is_byok") is True,
+            has_fee=receipt.get("has_fee") is True,
+            sealed=True,
+        )
+
+    def _body(self, receipt: Receipt) -> Check:
+        """Whether the raw body that a price was read from says so."""
+        source, step = receipt.source or {}, receipt.step
+        if source.get("digest") is None:
+            return Check("body", True, f"no raw body is kept of a price from the {step.source}")
+        if step.source != "catalog" or source.get("capture") is None:
+            return Check("body", True, f"the offer as it is stored has the digest {source['digest']}")
+        name = f"the raw body {source['digest']} of capture {source['capture']}"
+        with self._database.read() as connection:
+            content = captures.read_body(connection, source["digest"])
+        listed = {it.version.model.id: it.version.model for it in decode(content, source["scope"]).records}
+        model = listed.get(step.model_id)
+        served = None if model is None else believed_step(model, step.begin, None, is_active=True, is_bootstrap=False)
+        if served is None or served.pricing is None:
+            return Check("body", False, f"{name} does not list a price of {step.model_id}")
+        assert step.pricing is not None
+        told, used = _flat(served.pricing), _flat(step.pricing)
+        wrong = sorted(unit for unit in told.keys() | used.keys() if told.get(unit) != used.get(unit))
+        # what was held is replaced by what an earlier body lists
+        if PRICING in step.held or not set(wrong) - set(step.held):
+            return Check("body", True, f"{name} lists these rates" + " but for what was held" * bool(wrong))
+        return Check("body", False, f"{name} has other rates: {', '.join(wrong)}")
+
+
+def _is_sealed(receipt: Mapping[str, Any]) -> bool:
+    try:
+        return bool(receipt["digest"] == digest_of(receipt))
+    except ValueError:
+        return False  # text that is none: JSON could not have held it
+
+
+def _compared(name: str, said: Any, is_now: Any) -> Check:
+    if said == is_now:
+        return Check(name, True, "computed anew from the price history")
+    return Check(name, False, f"it says {_short(said)}, it is {_short(is_now)}")
+
+
+def _lines(said: Any, is_now: list[dict[str, Any]]) -> Check:
+    if said == is_now or not isinstance(said, list) or not all(isinstance(it, dict) for it in said):
+        return _compared("lines", said, is_now)
+    if len(said) != len(is_now):
+        return Check("lines", False, f"it has {len(said)} lines, there are {len(is_now)}")
+    wrong = [
+        f"line {number} ({new['counted']}): {key} {_short(old.get(key))}, it is {new[key]}"
+        for number, (old, new) in enumerate(zip(said, is_now, strict=True), start=1)
+        for key in new if old.get(key) != new[key]
+    ]  # fmt: skip
+    return Check("lines", False, "; ".join(wrong)[:300] or "it has more to a line than there is")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:120]}…"
+
+
+def _flat(pricing: Pricing) -> dict[str, object]:
+    """Every rate by its unit, those of an override as ``prompt#1`` with its condition."""
+    return dict(pricing.rates) | {
+        f"{unit}#{number}": (rate, override.conditions)
+        for number, override in enumerate(pricing.overrides, start=1)
+        for unit, rate in override.rates
+    }
+
+
+def _instant(text: Any) -> datetime:
+    found = datetime.fromisoformat(str(text))
+    if found.tzinfo is None:
+        raise UsageError(f"{text!r} has no time zone.")
+    return found.astimezone(UTC)
