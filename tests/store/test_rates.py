@@ -20,7 +20,7 @@ from llmhive.catalog.endpoint import Endpoint, Health, Offer, Provider, keyed, t
 from llmhive.catalog.price import DYNAMIC, UNKNOWN, Step
 from llmhive.catalog.pricing import Override, Pricing
 from llmhive.catalog.routing import Candidate
-from llmhive.store import endpoints, history, rates, runs
+from llmhive.store import browse, endpoints, history, rates, runs
 from llmhive.store.captures import read_body
 from llmhive.store.database import Database, connect
 from llmhive.store.endpoints import Checked
@@ -176,7 +176,9 @@ def test_facts_of_the_bootstrap_are_called_so(database: Database) -> None:
             step = rates.believed(connection, "openai/gpt-4o", known_at)
             assert step is not None
             assert step.pricing is not None
-            assert (step.source, step.begin) == ("bootstrap", day(0))
+            # facts hold since they were gathered, beliefs since they are believed
+            gathered = browse.standing(connection).as_of
+            assert (step.source, step.begin) == ("bootstrap", day(0) if known_at else gathered)
             source = rates.source_of(connection, step)
             assert source is not None
             assert (source["run"], len(source["version"])) == (claimed.run_id, 32)

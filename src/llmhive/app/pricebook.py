@@ -116,11 +116,12 @@ class PriceBook:
         if not self._database.require_schema():
             raise NotFound(_EMPTY)
         with self._database.read() as connection:
-            version = browse.standing(connection).state.catalog_version
+            standing = browse.standing(connection)
+            version = standing.state.catalog_version
             last = captures.last_applied(connection)
             at = None if last is None else last.fetched_at
             settled = _NEVER if at is None else at + GAP
-            doubts = (_doubt(at),)
+            doubts = (_doubt(at, standing.as_of),)
             if before is not None and before.version == version:
                 return replace(before, last=at, settled_until=settled, doubts=doubts)
             names = Names(browse.names(connection))
@@ -158,9 +159,10 @@ class PriceBook:
         return found
 
 
-def _doubt(last: datetime | None) -> str:
+def _doubt(last: datetime | None, as_of: datetime | None) -> str:
     if last is None:
-        return "the price comes from the bootstrap facts: `llmhive sync` brings those of OpenRouter"
+        of = "" if as_of is None else f" of {as_of:%Y-%m-%d}"
+        return f"the price comes from the bootstrap facts{of}: `llmhive sync` brings those of OpenRouter"
     return f"the last capture of the catalog is of {last:%Y-%m-%d %H:%M} UTC: the price may have changed since"
 
 

@@ -24,7 +24,7 @@ from llmhive.catalog.price import (
 from llmhive.catalog.pricing import Kind
 from llmhive.catalog.provided import Offered, at_provider, endpoint_steps
 from llmhive.catalog.routing import Candidate
-from llmhive.store import versions
+from llmhive.store import catalog, versions
 from llmhive.store.captures import IN_HISTORY
 from llmhive.store.tables import (
     Instant,
@@ -160,8 +160,10 @@ def believed(connection: sa.Connection, model_id: str, known_at: datetime | None
     row = rows[0]
     is_bootstrap = row.is_bare if known_at is None else row.kind == "bootstrap" and not _had_list(connection, known_at)
     model = versions.read(rows)[0].model
+    # facts are of the day they were gathered, not of the day they were loaded
+    begin = catalog.state(connection).source_at if is_bootstrap and known_at is None else None
     return believed_step(
-        model, row.known_from, row.known_to, is_active=row.is_active, is_bootstrap=bool(is_bootstrap)
+        model, begin or row.known_from, row.known_to, is_active=row.is_active, is_bootstrap=bool(is_bootstrap)
     )  # fmt: skip
 
 
