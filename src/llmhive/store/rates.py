@@ -328,11 +328,8 @@ def _source_of_belief(connection: sa.Connection, step: Step) -> dict[str, Any] |
     c = model_belief.c
     belief = connection.execute(
         sa.select(c.run_id, c.version)
-        # facts of the bootstrap begin when they were gathered, and are believed since later
-        .where(
-            c.model_id == step.model_id,
-            c.known_from >= step.begin if step.source == "bootstrap" else c.known_from == step.begin,
-        )
+        # facts of the bootstrap begin when they were gathered; they are what is believed first
+        .where(c.model_id == step.model_id, sa.true() if step.source == "bootstrap" else c.known_from == step.begin)
         .order_by(c.known_from, c.id.desc())
         .limit(1)
     ).first()
