@@ -126,6 +126,8 @@ def test_free_is_zero_and_ones_own_key_is_billed_the_fee(served: Served) -> None
     free = cost(served, model="acme/gift:free")
     assert free["total"] == "0"
     assert any("free" in it for it in free["notes"])
+    told = cost(served, usage=SHAPES["openrouter"] | {"is_byok": True})
+    assert (told["billed"], told["upstream"]) == ("0", told["total"])
     own = cost(served, is_byok=True, has_fee=True)
     assert (own["upstream"], own["billed"], own["total"]) == (TOTAL, "0.0002925", "0.0061425")
 

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from llmhive.catalog.cost import Tariffs
+from llmhive.catalog.endpoint import ORDINARY
 from llmhive.catalog.names import Names
 from llmhive.catalog.preferences import split_suffix
 from llmhive.catalog.price import GAP, Step
@@ -100,7 +101,13 @@ class PriceBook:
         known = self._known
         if known is not None and self._monotonic() < self._look_at:
             return known
-        with self._lock:
+        # one looks, and who knows something already does not wait for it
+        if not self._lock.acquire(blocking=known is None):
+            assert known is not None
+            return known
+        try:
+            if self._known is not None and self._monotonic() < self._look_at:
+                return self._known
             try:
                 known = self._known = self._read(self._known)
             except StoreError as error:
@@ -110,6 +117,8 @@ class PriceBook:
                 doubt = f"the database does not answer, newer prices may be missing: {error}"
                 known = self._known = replace(self._known, settled_until=_NEVER, doubts=(doubt,))
             self._look_at = self._monotonic() + self._every
+        finally:
+            self._lock.release()
         return known
 
     def _read(self, before: Known | None) -> Known:
@@ -185,6 +194,8 @@ def _subject(connection: Any, model_id: str, suffix: str | None, provider: str |
         # nobody served it to this catalog yet: it comes from facts
         believed = rates.believed(connection, model_id, None)
         steps = [] if believed is None else [believed]
+    if tier is not None and tier.strip().casefold() in ORDINARY:
+        tier = None
     if provider is not None or tier is not None:
         steps = rates.of_provider(connection, model_id, provider, tier, steps)
     if suffix == "online":

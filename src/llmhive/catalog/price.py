@@ -51,6 +51,7 @@ class Step(msgspec.Struct, frozen=True):
     tag: str | None = None  #: of the endpoint
     provider: str | None = None  #: who serves it, as endpoints name it
     key: str | None = None  #: of the endpoint: its tag, or ``tag#2``
+    since: datetime | None = None  #: since when the price is in force, where the step was cut; None: since its begin
     held: tuple[str, ...] = ()  #: what was held and never confirmed: ``pricing``, a unit, or ``unit#2`` of override 2
 
     def holds(self, at: datetime) -> bool:
@@ -61,7 +62,7 @@ class Step(msgspec.Struct, frozen=True):
         """Where a price is from, as scripts see it."""
         return {
             "source": self.source,
-            "from": instant(self.begin),
+            "from": instant(self.since or self.begin),
             "to": None if self.end is None else instant(self.end),
             "provider": self.provider,
             "tag": self.tag,
@@ -324,7 +325,8 @@ def append(steps: list[Step], step: Step) -> None:
     """Add the next step, or lengthen the last one where it says the same."""
     if steps and steps[-1].end == step.begin:
         last = steps[-1]
-        if msgspec.structs.replace(step, begin=last.begin) == msgspec.structs.replace(last, end=step.end):
+        joined = msgspec.structs.replace(step, begin=last.begin, since=last.since)
+        if joined == msgspec.structs.replace(last, end=step.end):
             steps[-1] = msgspec.structs.replace(last, end=step.end)
             return
     steps.append(step)

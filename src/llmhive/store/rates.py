@@ -286,6 +286,7 @@ def source_of(connection: sa.Connection, step: Step) -> dict[str, Any] | None:
 
 
 def _source_of_endpoint(connection: sa.Connection, step: Step) -> dict[str, Any] | None:
+    since = step.since or step.begin
     it = endpoint_version.c
     row = connection.execute(
         sa.select(it.document, it.run_id)
@@ -294,20 +295,21 @@ def _source_of_endpoint(connection: sa.Connection, step: Step) -> dict[str, Any]
             endpoint.c.model_id == step.model_id,
             endpoint.c.key == step.key,
             it.is_listed,
-            holds_at(it.valid_from, it.valid_to, step.begin),
+            holds_at(it.valid_from, it.valid_to, since),
         )
     ).first()
     return None if row is None else {"run": row.run_id, "digest": sha256(row.document.encode()).hexdigest()}
 
 
 def _source_in_history(connection: sa.Connection, step: Step) -> dict[str, Any] | None:
+    since = step.since or step.begin
     if step.source != "catalog":
         return None
     served = served_version.c
     document = connection.execute(
         sa.select(version.c.document)
         .join(served_version, served.version == version.c.digest)
-        .where(served.model_id == step.model_id, served.is_listed, served.valid_from == step.begin)
+        .where(served.model_id == step.model_id, served.is_listed, served.valid_from == since)
     ).scalar()
     if document is None:
         return None
@@ -317,7 +319,7 @@ def _source_in_history(connection: sa.Connection, step: Step) -> dict[str, Any] 
     # of several of one instant the last counts, as in history: by digest, then id
     row = connection.execute(
         sa.select(capture)
-        .where(IN_HISTORY, c.fetched_at == step.begin, sa.true() if is_in_text else c.scope == "all")
+        .where(IN_HISTORY, c.fetched_at == since, sa.true() if is_in_text else c.scope == "all")
         .order_by(c.digest.desc(), c.id.desc())
         .limit(1)
     ).first()
@@ -325,11 +327,12 @@ def _source_in_history(connection: sa.Connection, step: Step) -> dict[str, Any] 
 
 
 def _source_of_belief(connection: sa.Connection, step: Step) -> dict[str, Any] | None:
+    since = step.since or step.begin
     c = model_belief.c
     belief = connection.execute(
         sa.select(c.run_id, c.version)
         # facts of the bootstrap begin when they were gathered; they are what is believed first
-        .where(c.model_id == step.model_id, sa.true() if step.source == "bootstrap" else c.known_from == step.begin)
+        .where(c.model_id == step.model_id, sa.true() if step.source == "bootstrap" else c.known_from == since)
         .order_by(c.known_from, c.id.desc())
         .limit(1)
     ).first()

@@ -16,6 +16,7 @@ from llmhive.app.http import cost, cost_shapes
 from llmhive.app.http.cost import Batch, read, shared
 from llmhive.app.http.service import Refusal
 from llmhive.app.library import Catalog
+from llmhive.catalog.preferences import Preferences
 from llmhive.errors import DatabaseUnavailable, NotFound, Unpriced, UsageError
 from tests.catalog.strategies import laws
 
@@ -146,8 +147,12 @@ def answered(asks: list[dict[str, Any]], costs: Costs, **shared: Any) -> dict[st
     raise AssertionError("it has no end")
 
 
-@pytest.mark.parametrize("number", [0, 1, cost._SLICE - 1, cost._SLICE, cost._SLICE + 1, 3 * cost._SLICE])
-def test_many_are_answered_in_order_however_they_are_cut(number: int) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+@pytest.mark.parametrize("number", [0, 1, 2, 300])
+def test_many_are_answered_in_order_however_they_are_cut(
+    number: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "_SLICE", seconds)
     asks = [{"model": "a/b", "usage": {"prompt": it}} for it in range(number)]
     found = answered(asks, Costs())
     assert [it["tokens"] for it in found["data"]] == list(range(number))
@@ -195,15 +200,49 @@ def test_how_is_handed_on_as_it_is_asked() -> None:
         costs,
     )  # fmt: skip
     plain, whole, known = (how for _, how in costs.asked)
-    nothing = dict.fromkeys(("is_byok", "has_fee", "bounds", "sealed"), False)
-    assert plain == {"at": NOW, "known_at": None, "provider": None, "tier": None, **nothing}
+    nothing = dict.fromkeys(("has_fee", "bounds", "sealed"), False)
+    # whose key it was is left to the usage where nobody says it
+    assert plain == {"at": NOW, "known_at": None, "provider": None, "tier": None, "is_byok": None, **nothing}
     assert whole == {
         "at": datetime(2026, 5, 1, tzinfo=UTC), "known_at": None, "provider": "P", "tier": "flex",
-        **dict.fromkeys(nothing, True),
+        "is_byok": True, **dict.fromkeys(nothing, True),
     }  # fmt: skip
     # `at` is left to the library: it is then when the price was known
     assert (known["at"], known["known_at"]) == (None, datetime(2026, 5, 1, 10, tzinfo=UTC))
-    assert known["bounds"] == {"sort": "price"}
+    assert known["bounds"] == Preferences.of({"sort": "price"})
+
+
+def test_preferences_are_bounded_and_read_once() -> None:
+    costs = Costs()
+    fine = {"model": "a/b", "usage": {"prompt": 1}, "preferences": {"only": ["x"] * 50}}
+    many, long = (
+        {"only": [str(it) for it in range(40)], "ignore": [str(it) for it in range(11)]},
+        {"order": ["x" * 201]},
+    )
+    found = answered([fine, fine, fine | {"preferences": many}, fine | {"preferences": long}], costs)
+    assert [it.get("error", {}).get("status") for it in found["data"]] == [None, None, 422, 422]
+    assert "50 names" in found["data"][2]["error"]["detail"]
+    one, two = (how["bounds"] for _, how in costs.asked)
+    assert one is two
+
+
+def test_an_answer_that_would_be_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "_LARGEST_ANSWER", 50)
+    with pytest.raises(Refusal) as told:
+        answered([{"model": "a/b", "usage": {"prompt": 1}}] * 10, Costs())
+    assert told.value.problem.status_code == 413
+
+
+def test_what_is_much_needs_a_permit() -> None:
+    def batch(asks: list[dict[str, Any]]) -> Batch:
+        made = Batch(cast("Catalog", Costs()), NOW)
+        made.begin(json.dumps({"requests": asks}).encode())
+        return made
+
+    ask = {"model": "a/b", "usage": {"prompt": 1}}
+    assert not batch([ask] * 1000).is_large
+    assert batch([ask] * 1001).is_large
+    assert batch([ask | {"bounds": True}] * 100).is_large
 
 
 @pytest.mark.parametrize("name", ["at", "known_at"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from llmhive.app.http.cost_shapes import MOST, Ask, Body
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.service import Refusal, Service
 from llmhive.app.library import Catalog
+from llmhive.catalog.preferences import Preferences
 from llmhive.catalog.pricing import EXACT, plain
 from llmhive.catalog.receipt import Receipt
 from llmhive.errors import NotFound, Unpriced, UsageError
@@ -29,8 +31,15 @@ PATH = "/api/cost"
 LARGEST = 4 * 1024 * 1024
 #: Bodies above `SERVE_MAX_BODY_KB` that are in memory at once: as Python values they are many times as large.
 _LARGE_AT_ONCE = 4
-#: Usages that a thread prices before others may go on.
-_SLICE = 100
+#: Seconds that a thread prices before others may go on.
+_SLICE = 0.05
+#: Usages of a body that need a permit as large ones do; one with bounds counts as so many.
+_MANY, _WITH_BOUNDS = 1000, 10
+#: Bytes of an answer.
+_LARGEST_ANSWER = 64 * 1024 * 1024
+#: Names in the preferences of a usage, and characters of one: each is compared with every endpoint.
+_MOST_NAMES, _LONGEST_NAME = 50, 200
+_MOST_PREFERENCES = 100
 _LONGEST = 1000  #: characters of a detail
 _MOST_FAULTS = 10
 _BODY = msgspec.json.Decoder(Body)
@@ -52,30 +61,37 @@ def add_to(app: FastAPI, service: Service) -> None:
         price is a problem of its own (404, 422); among many, it is an entry with an `error` in its place.
         """
         declared, ordinary = request.headers.get("content-length", ""), service.settings.serve_max_body_kb * 1024
-        if declared.isdigit() and int(declared) <= ordinary:
-            return await _cost(service, request)
-        try:
-            async with asyncio.timeout(service.settings.serve_timeout_seconds):
-                await large.acquire()
-        except TimeoutError as error:
-            raise Refusal(Problem(503, "Too many large requests are in progress. Try again in a moment.")) from error
-        try:
-            return await _cost(service, request)
-        finally:
-            large.release()
+        until = time.monotonic() + service.settings.serve_timeout_seconds
+        async with contextlib.AsyncExitStack() as permits:
+            is_permitted = not declared.isdigit() or int(declared) > ordinary
+            if is_permitted:
+                await permits.enter_async_context(_permit(large, until))
+            batch = Batch(service.catalog, service.now())
+            answer = await service.threads.run(batch.begin, await service.content(request))
+            if answer is None and batch.is_large and not is_permitted:
+                await permits.enter_async_context(_permit(large, until))
+            while answer is None:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise Refusal(
+                        Problem(503, f"It takes too long: {batch.told()} Send fewer at a time, or without bounds.")
+                    )
+                answer = await service.threads.run(batch.go_on, seconds=left)
+        return Response(answer, 200, {"Cache-Control": "no-store"}, "application/json")
 
 
-async def _cost(service: Service, request: Request) -> Response:
-    until = time.monotonic() + service.settings.serve_timeout_seconds
-    content = await service.content(request)
-    batch = Batch(service.catalog, service.now())
-    answer = await service.threads.run(batch.begin, content)
-    while answer is None:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise Refusal(Problem(503, f"It takes too long: {batch.told()} Send fewer at a time, or without bounds."))
-        answer = await service.threads.run(batch.go_on, seconds=left)
-    return Response(answer, 200, {"Cache-Control": "no-store"}, "application/json")
+@contextlib.asynccontextmanager
+async def _permit(large: asyncio.Semaphore, until: float) -> AsyncIterator[None]:
+    """Leave to work at something large."""
+    try:
+        async with asyncio.timeout(max(0.0, until - time.monotonic())):
+            await large.acquire()
+    except TimeoutError as error:
+        raise Refusal(Problem(503, "Too many large requests are in progress. Try again in a moment.")) from error
+    try:
+        yield
+    finally:
+        large.release()
 
 
 class Batch:
@@ -87,6 +103,8 @@ class Batch:
         self._asks: Sequence[Ask] = ()
         self._done = 0
         self._encoded: list[bytes] = []
+        self._size = 0
+        self._preferences: dict[bytes, Preferences] = {}
         self._missing: dict[str | None, NotFound] = {}  #: what comes near a name is not looked for twice
         self._total = Decimal(0)
         self._priced = self._incomplete = 0
@@ -103,10 +121,19 @@ class Batch:
             why = why_not(error)
             raise Refusal(Problem(why["status"], why["detail"], title=why["title"])) from error
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it is so much that few should be at it at once."""
+        heavy = sum(_WITH_BOUNDS for it in self._asks if it.bounds or it.preferences is not None)
+        return len(self._asks) + heavy > _MANY
+
     def go_on(self) -> bytes | None:
-        """Price the next slice; the answer once all is done. Raises `StoreError`."""
-        found = []
-        for ask in self._asks[self._done : self._done + _SLICE]:
+        """Price the next slice; the answer once all is done. Raises `Refusal` and `StoreError`."""
+        found: list[Any] = []
+        until = time.monotonic() + _SLICE
+        for ask in self._asks[self._done :]:
+            if found and time.monotonic() >= until:
+                break
             try:
                 receipt = self._price(ask)
             except UsageError as error:
@@ -120,6 +147,13 @@ class Batch:
                 found.append(receipt.to_json())
         self._done += len(found)
         self._encoded.append(msgspec.json.encode(found)[1:-1])
+        self._size += len(self._encoded[-1])
+        if self._size > _LARGEST_ANSWER:
+            raise Refusal(
+                Problem(
+                    413, f"The answer is larger than {_LARGEST_ANSWER >> 20} MB: {self.told()} Send fewer at a time."
+                )
+            )
         if self._done < len(self._asks):
             return None
         sums = {
@@ -150,11 +184,27 @@ class Batch:
             known_at=known_at,
             provider=ask.provider,
             tier=ask.tier,
-            is_byok=bool(ask.is_byok),
+            is_byok=ask.is_byok,
             has_fee=bool(ask.has_fee),
-            bounds=bool(ask.bounds) if ask.preferences is None else ask.preferences,
+            bounds=bool(ask.bounds) if ask.preferences is None else self._read_preferences(ask.preferences),
             sealed=bool(ask.sealed),
         )
+
+    def _read_preferences(self, document: dict[str, Any]) -> Preferences:
+        """Preferences, which are read once for all usages that have the same."""
+        key = msgspec.json.encode(document)
+        found = self._preferences.get(key)
+        if found is None:
+            found = Preferences.of(document)
+            names = (*found.order, *found.only, *found.ignore, *found.quantizations)
+            if len(names) > _MOST_NAMES or any(len(name) > _LONGEST_NAME for name in names):
+                raise UsageError(
+                    f"preferences may have {_MOST_NAMES} names in all, of {_LONGEST_NAME} characters at most."
+                )
+            if len(self._preferences) >= _MOST_PREFERENCES:
+                self._preferences.clear()
+            self._preferences[key] = found
+        return found
 
 
 def shared(body: Body) -> Sequence[Ask]:
