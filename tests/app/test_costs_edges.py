@@ -169,3 +169,16 @@ def test_names_that_callers_make_up_do_not_fill_the_memory(database: Database, m
     for number in range(35):
         catalog.cost("acme/one", Usage(prompt=1), provider=f"P{number}")
     assert len(catalog._book.known().subjects) <= 10
+
+
+def test_a_key_of_a_pricing_that_is_no_rate_is_said(database: Database) -> None:
+    odd = record("one", "0.000001", brand_new={"per": "hour"}, other_new="0.5", zero_new="0")
+    strange = record("two", "0.000001", overrides={"min": 5})
+    Live(database)(DAY, body(odd, strange))
+    catalog = opened(database)
+    doubts = catalog.cost("acme/one", Usage(prompt=1)).incomplete
+    assert doubts[0] == "the pricing has brand_new, which is no rate that this version knows: it is not charged"
+    assert [word for doubt in doubts for word in doubt.split() if "_new" in word] == ["brand_new,", "other_new,"]
+    assert catalog.cost("acme/two", Usage(prompt=1)).incomplete == (
+        "pricing.overrides is not understood: it is not charged",
+    )

@@ -6,7 +6,7 @@ and what a billion rows cost is read from the same steps. What was never confirm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -101,12 +101,13 @@ class Mark(NamedTuple):
 
 
 def catalog_steps(
-    model_id: str, rates: Iterable[Rate], listed: Iterable[Listed] = (), marks: Iterable[Mark] = ()
-) -> list[Step]:
+    model_id: str, rates: Iterable[Rate], listed: Iterable[Listed] = (), marks: Iterable[Mark] = (),
+    flags: Iterable[str] = (),
+) -> list[Step]:  # fmt: skip
     """The steps of one model, from its rows of `model_price` in any order.
 
-    `listed` must tell of every while in which prompt or completion have no known base rate, since its rows cannot; and
-    `marks` what the gate said, where any row is held.
+    `listed` must tell of every while in which prompt or completion have no known base rate, since its rows cannot;
+    `marks` what the gate said, where any row is held; `flags` what of its record is not understood now.
     """
     rows = [it for it in rates if it.end is None or it.begin < it.end]
     whiles = [it for it in listed if it.end is None or it.begin < it.end]
@@ -132,7 +133,22 @@ def catalog_steps(
         if active or kind is not None:
             found = Found(active.values()) if holds is None else holds.believable(active.values(), begin)
             append(steps, step_of(found, kind, begin, end, model_id, "catalog"))
+    if steps and steps[-1].end is None:
+        doubts = tuple(_strange(flags, steps[-1]))
+        steps[-1] = msgspec.structs.replace(steps[-1], incomplete=(*steps[-1].incomplete, *doubts))
     return steps
+
+
+def _strange(flags: Iterable[str], step: Step) -> Iterator[str]:
+    """What of a pricing as served is not even a rate; that a unit is not known is for the cost to say."""
+    units = {unit for unit, _ in step.pricing.rates} if step.pricing else set()
+    for flag in flags:
+        what, _, where = flag.partition(": ")
+        unit = where.removeprefix("pricing.")
+        if what == "unknown key" and where != unit and not unit.startswith("overrides.") and unit not in units:
+            yield f"the pricing has {unit}, which is no rate that this version knows: it is not charged"
+        elif what == "wrong type" and "pricing" in where:
+            yield f"{where} is not understood: it is not charged"
 
 
 class Found:

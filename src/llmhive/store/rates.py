@@ -21,7 +21,7 @@ from llmhive.catalog.price import (
     believed_step,
     catalog_steps,
 )
-from llmhive.catalog.pricing import Kind
+from llmhive.catalog.pricing import Kind, exact
 from llmhive.catalog.provided import Offered, at_provider, endpoint_steps
 from llmhive.catalog.routing import Candidate
 from llmhive.store import catalog, versions
@@ -55,6 +55,8 @@ _RATES = sa.select(
     _P.valid_from, _P.valid_to, _P.is_held,
 )  # fmt: skip
 
+_FLAGS = sa.select(model_catalog.c.id, model_catalog.c.flags, model_catalog.c.pricing)
+
 
 class _Facts(msgspec.Struct):
     """What is read of a model's document."""
@@ -84,12 +86,22 @@ def of_models(connection: sa.Connection, ids: Collection[str] | None) -> dict[st
     marks: dict[str, list[Mark]] = {}
     for row in _chosen(connection, _MARKS, verdict.c.model_id, held) if held else ():
         marks.setdefault(row.model_id, []).append(Mark(row.at, row.field, row.outcome == "held"))
+    flags = {row.id: list(_odd(row)) for row in _chosen(connection, _FLAGS, model_catalog.c.id, ids) if row.flags}
     return {
         model_id: catalog_steps(
-            model_id, rates.get(model_id, ()), listed.get(model_id, ()), marks.get(model_id, ())
+            model_id, rates.get(model_id, ()), listed.get(model_id, ()), marks.get(model_id, ()),
+            flags.get(model_id, ()),
         )
         for model_id in sorted(rates.keys() | listed.keys())
     }  # fmt: skip
+
+
+def _odd(row: Any) -> Iterator[str]:
+    """The flags of a record, without those of keys of its pricing that are rates all the same."""
+    for flag in row.flags:
+        key = flag.partition("pricing.")[2]
+        if not key or exact((row.pricing or {}).get(key)) is None:
+            yield flag
 
 
 def _chosen(
