@@ -98,9 +98,10 @@ def of_models(connection: sa.Connection, ids: Collection[str] | None) -> dict[st
 
 def _odd(row: Any) -> Iterator[str]:
     """The flags of a record, without those of keys of its pricing that are rates all the same."""
+    served = msgspec.json.decode(row.pricing or "{}")
     for flag in row.flags:
         key = flag.partition("pricing.")[2]
-        if not key or exact((row.pricing or {}).get(key)) is None:
+        if not key or exact(served.get(key)) is None:
             yield flag
 
 
