@@ -1,1 +1,1 @@
-"""Whole files: the catalog written out."""
+"""Whole files: the catalog written out, usages priced."""
