@@ -78,6 +78,7 @@ def test_a_request_line_by_line(known: Command) -> None:
         "cache read    10,000  input_cache_read   $0.30/M  $0.003",
         "completion       800  completion        $15.00/M  $0.012",
         "total                                             $0.021",
+        "No bounds: who served it then is not known. `llmhive sync --research` keeps that from now on.",
         "Price: OpenRouter's model list, since 2026-05-03 06:00 UTC.",
     ]
     # the usage of a response says the same
@@ -89,6 +90,54 @@ def test_a_request_line_by_line(known: Command) -> None:
     answer["usage"]["is_byok"] = True
     own = known("cost", "acme/one", "--usage", json.dumps(answer), "--at", THEN)
     assert (own["total"], own["upstream"], own["billed"]) == ("0.021", "0.021", "0")
+
+
+def test_a_whole_response_says_it_all(known: Command) -> None:
+    usage = {"prompt_tokens": 12_000, "completion_tokens": 800, "cost": 0.048,
+             "prompt_tokens_details": {"cached_tokens": 10_000}}  # fmt: skip
+    created = int(datetime(2026, 5, 2, 12, tzinfo=UTC).timestamp())
+    answer: dict[str, Any] = {"id": "gen-1", "model": "acme/one-20260115", "provider": "Acme", "created": created,
+                              "service_tier": "default", "usage": usage}  # fmt: skip
+    file = known.folder / "answer.json"
+    file.write_text(json.dumps(answer))
+    found = known("cost", "--usage", "answer.json")
+    # 2,000 × 4 $/M, 10,000 × 0.30 $/M, 800 × 15 $/M
+    assert (found["model"], found["at"], found["total"]) == ("acme/one", "2026-05-02T12:00:00Z", "0.023")
+    assert (found["provider"], found["tier"], found["is_byok"]) == ("Acme", None, False)
+    assert "nothing is known of what Acme charged then" in found["incomplete"][0]
+    shown = known.run("cost", "ACME/One", "--usage", "answer.json").stdout
+    assert "OpenRouter billed $0.048, $0.025 more: `llmhive reconcile FILE`" in shown
+    # what an option says comes first
+    other = known("cost", "--usage", "answer.json", "--at", THEN, "--provider", "Other", "--tier", "flex", "--byok")
+    assert (other["at"], other["provider"], other["tier"]) == ("2026-05-03T12:00:00Z", "Other", "flex")
+    assert (other["total"], other["billed"]) == ("0.021", "0")
+    believed = known("cost", "--usage", "answer.json", "--known-at", "now")
+    assert (believed["total"], believed["provider"]) == ("0.021", None)
+
+    answer |= {"usage": usage | {"cost": 0.023, "is_byok": False}}
+    file.write_text(json.dumps({"data": answer}))
+    assert "OpenRouter billed $0.023, the same." in known.run("cost", "--usage", "answer.json").stdout
+    # not every response tells what it cost
+    del answer["usage"]["cost"]
+    file.write_text(json.dumps(answer))
+    assert "billed" not in known.run("cost", "--usage", "answer.json").stdout
+    generation = {"model": "acme/one", "total_cost": 0.008, "created_at": "2026-05-02T12:00:00Z", "is_byok": True,
+                  "native_tokens_prompt": 2000, "native_tokens_completion": 0, "provider_name": "Acme"}  # fmt: skip
+    own = known("cost", "--usage", json.dumps({"data": generation}))
+    assert (own["total"], own["billed"], own["provider"], own["is_byok"]) == ("0.008", "0", "Acme", True)
+
+    refused(
+        known.run("cost", "acme/other-01", "--usage", "answer.json"),
+        "MODEL is acme/other-01, but the response says that acme/one-20260115 answered: leave out MODEL",
+    )
+    # a suffix that routes is no other model; what the catalog does not know contradicts nothing
+    assert known("cost", "acme/one:floor", "--usage", "answer.json")["model"] == "acme/one"
+    file.write_text(json.dumps(answer | {"model": "one-of-its-own-api"}))
+    assert known("cost", "acme/one", "--usage", "answer.json")["model"] == "acme/one"
+    refused(known.run("cost", "--usage", "answer.json"), "No model 'one-of-its-own-api' was ever seen")
+    file.write_text(json.dumps(answer | {"created": created - 30 * 86_400}))
+    refused(known.run("cost", "--usage", "answer.json"), "history begins", "`--at now` asks for today's price")
+    assert known("cost", "--usage", "answer.json", "--at", "now")["price_from"]["from"] == "2026-05-03T06:00:00Z"
 
 
 def test_the_price_of_then_and_of_long_prompts(known: Command) -> None:
@@ -105,6 +154,7 @@ def test_the_price_of_then_and_of_long_prompts(known: Command) -> None:
     fee = known("cost", "acme/one", "--prompt", "1M", "--at", "2026-05-02", "--byok-fee")
     # the override has a price of its own: 6 $/M, and 5 % of it
     assert (fee["total"], fee["billed"], fee["upstream"]) == ("6.3", "0.3", "6")
+    assert known("cost", "acme/one", "--prompt", "12k", "--at", "now")["total"] == "0.036"
     # months after the last capture nobody knows
     now = known("cost", "acme/one", "--prompt", "12k")
     assert (now["total"], len(now["incomplete"])) == ("0.036", 1)
@@ -121,6 +171,10 @@ def test_what_cannot_be_priced_says_why(known: Command) -> None:
         (["--prefer", '{"fast": true}'], "unknown provider preference"),
         (["--sort", "beauty"], "sort"),
         (["--max-price", "prompt=cheap"], "max_price.prompt"),
+        (
+            ["--max-price", "promt=1"],
+            "max_price is an object with prices for prompt, completion, request, image, audio, not 'promt'",
+        ),
     ):
         refused(known.run("cost", "acme/one", "--prompt", "12", "--at", THEN, *words), said)
 
@@ -131,6 +185,14 @@ def test_slips(bare: Command) -> None:
         (["--requests", "3"], "Say what was used"),
         (["--prompt", "-5"], "--prompt is a whole number"),
         (["--prompt", "1.5"], "not '1.5'"),
+        (
+            ["--prompt", "12.000"],
+            "--prompt: a decimal point is for k, M and B, as 12.5k; write twelve thousand as 12000",
+        ),
+        (["--prompt", "12.0005k"], "--prompt is a whole number"),
+        (["--prompt", "1", "--provider", ""], "--provider is empty"),
+        (["--prompt", "1", "--tier", " "], "--tier is empty"),
+        (["--prompt", "1", "--only", ""], "--only is empty"),
         (["--prompt", "9999999999999B"], "15 digits"),
         (["--cached", "10k"], "--cached is a part of --prompt"),
         (["--prompt", "1", "--image-output", "5"], "--image-output is a part of --completion"),
@@ -144,6 +206,9 @@ def test_slips(bare: Command) -> None:
     ):
         refused(bare.run("cost", "acme/one", *words), said)
     for words, said in (
+        ([], "Say what was used"),
+        (["--prompt", "1"], "Say what was used: MODEL --prompt 12000"),
+        (["--usage", '{"prompt_tokens": 1}'], "--usage tells no model"),
         (["acme/one", "--prompt", "1", "-o", "priced.csv", "--master", "local"], "--output, --master is for a file of"),
         (["acme/one", "--prompt", "1", "--engine", "spark"], "--engine is for a file of usages, and acme/one is none"),
         (["none.CSV", "--prompt", "1", "--zdr"], "--prompt, --zdr is for one request, and none.CSV is a file"),
@@ -179,6 +244,9 @@ def test_lowest_expected_and_highest(llmhive: Command, upstream: Upstream) -> No
     nobody = llmhive.run(*words, "--only", "azure").stdout
     assert "No bounds: none of the 3 endpoints may serve this." in nobody
     assert "`only` names azure, which means no endpoint of this model" in nobody
+    slip = llmhive.run(*words, "--only", "deepinfr", "--provider", "deepinfr").stdout
+    assert "Note: `only` names deepinfr, which means no endpoint of this model; near it: deepinfra" in slip
+    assert "Note: no endpoint of this model is known by the name deepinfr; near it: deepinfra" in slip
     preferred = llmhive(*words, "--prefer", '{"order": ["azure"], "sort": "price"}', "--order", "deepinfra/fp8")
     assert preferred["expected"] == "0.026"
 
@@ -241,8 +309,11 @@ def test_a_receipt_is_right_until_a_digit_is_changed(known: Command) -> None:
     assert (right.code, right.stderr) == (0, ""), right
     lines = right.stdout.splitlines()
     assert lines[0] == "acme/one, 2026-05-03 12:00 UTC, $1.222506: right."
-    assert all(line.startswith("  ✓ ") for line in lines[1:])
-    assert "raw body" in lines[-1]
+    assert all(line.startswith("  ✓ ") for line in lines[1:-1])
+    digest = receipt["price_from"]["digest"]
+    assert lines[-2].startswith(f"  ✓ body       the raw body {digest[:12]}… of capture ")
+    assert lines[-2].endswith(" lists the rates that the recomputed price has")
+    assert lines[-1] == "  – rest       bounds, notes, incomplete: by the digest only"
     found = known("verify", "receipt.json")
     assert (found["ok"], found["total"], found["data"][0]["total"]) == (True, 1, "1.222506")
 
@@ -255,6 +326,13 @@ def test_a_receipt_is_right_until_a_digit_is_changed(known: Command) -> None:
     found = known("verify", "receipt.json")
     assert (found["ok"], found["total"], found["without_receipt"]) == (True, 1, 1)
     assert known.run("verify", "receipt.json").stdout.endswith("1 more entry has no receipt, but an error.\n")
+    # a total that nobody sealed is not right, and the others are checked
+    file.write_text(json.dumps({"data": [{**receipt, "digest": None}, receipt]}))
+    found = known("verify", "receipt.json", code=1)
+    assert (found["ok"], found["total"], found["unsealed"], found["data"][0]["ok"]) == (False, 1, 1, True)
+    said = known.run("verify", "receipt.json").stdout
+    assert "$1.222506: right." in said
+    assert said.endswith("1 more entry has a receipt without a digest: not checked.\n")
     # who seals it again does not get away with it
     forged = receipt | {"total": "0.222506"}
     forged["digest"] = _sealed(forged)
@@ -263,6 +341,9 @@ def test_a_receipt_is_right_until_a_digit_is_changed(known: Command) -> None:
     assert (result.code, result.stderr) == (1, "")
     assert "$1.222506: right." in result.stdout
     assert "$0.222506: WRONG." in result.stdout
+    assert f"the raw body {digest[:12]}… of capture" in result.stdout
+    assert digest not in result.stdout
+    assert digest in json.dumps(known("verify", "receipt.json", code=1))
     assert "  ✗ total      it says 0.222506, it is 1.222506" in result.stdout.splitlines()
     assert result.stdout.endswith("1 of 2 receipts are right.\n")
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fake_openrouter import catalog, model
+from llmhive.catalog.cause import Cause
+from tests.fake_openrouter import FakeOpenRouter, catalog, model, status
 from tests.support import Command, Result
 
 OTHERS = [model(f"acme/other-{number:02}") for number in range(40)]
@@ -70,7 +78,8 @@ def test_the_activity_export(llm: Command, export: Path) -> None:
     assert {it["cause"]: it["rows"] for it in found["causes"]} == dict.fromkeys(CAUSES, 1)
     assert found["total"] == {
         "rows": 6, "requests": 5, "probable": 1, "unpriced": 2, "paid": "1.2783", "ours": "0.0168003",
-        "difference": "0.0114997",
+        "difference": "0.0114997", "comparable": {"rows": 4, "paid": "0.0283", "ours": "0.0168003"},
+        "not_comparable": {"rows": 2, "paid": "1.25", "ours": "0"},
     }  # fmt: skip
     assert found["differing"] == 4
     assert [(it["row"], it["cause"], it["difference"]) for it in found["data"]] == [
@@ -87,11 +96,19 @@ def test_what_people_are_told(llm: Command, export: Path) -> None:
     result = llm.run("reconcile", str(export))
     assert (result.code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0].endswith("6 rows, $1.2783 paid; 2 agree with our prices; +$0.0115 in all.")
+    assert lines[0].endswith(
+        "6 rows, $1.2783 paid; 2 agree with our prices; 2 rows ($1.25) not comparable; "
+        "$0.0283 - $0.0168 = +$0.0115 in all."
+    )
     assert any(line.split()[:2] == ["exact", "1"] for line in lines)
     assert any("web search" in line and "+$0.007" in line and "the rest agrees" in line for line in lines)
     assert any("probably other provider" in line and "does not know what Other charged" in line for line in lines)
-    assert "2 rows have no known price, or no amount" in result.stdout
+    assert any(line.split()[:6] == ["together", "4", "1", "$0.0283", "$0.0168", "+$0.0115"] for line in lines)
+    apart = lines[next(place for place, line in enumerate(lines) if line.startswith("not comparable")) :]
+    assert [line.split()[:4] for line in apart[1:3]] == [
+        ["not", "priced", "1", "$1.25"],
+        ["unreadable", "1", "$0.00", "The"],
+    ]
     short = llm.run("reconcile", str(export), "-n", "1").stdout
     assert "1 of 4 rows that differ" in short
     assert "gen" not in short
@@ -108,14 +125,182 @@ def test_every_row_in_a_file(llm: Command, export: Path, tmp_path: Path) -> None
     assert [row["row"] for row in rows] == ["2", "3", "4", "5", "6", "7"]
     told = [Decimal(row["paid"]) - Decimal(row["ours"]) - Decimal(row["difference"]) for row in rows if row["ours"]]
     assert told == [0] * 4
+    assert [row["meaning"] for row in rows if not row["why"]] == []
+    assert rows[0]["meaning"] == "Our price gives the very amount."
     for name, reason in (
         (str(export), "choose another name"),
+        (str(tmp_path / "rows.xlsx"), "End it with .csv, .json, .jsonl"),
+        (str(tmp_path / "rows"), "End it with .csv, .json, .jsonl"),
         (str(tmp_path / "no" / "rows.csv"), "cannot be written"),
     ):
         refused = llm.run("reconcile", str(export), "-o", name)
         assert refused.code == 2
         assert reason in refused.stderr
     assert export.read_text().startswith(HEADER)
+
+
+def test_every_row_as_json(llm: Command, export: Path, tmp_path: Path) -> None:
+    found = llm("reconcile", str(export), "-o", str(tmp_path / "rows.json"), "--all")
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["cause"] for row in rows] == CAUSES
+    assert all(row in rows for row in found["data"])
+    llm("reconcile", str(export), "-o", str(tmp_path / "rows.jsonl"))
+    assert [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()] == rows
+    export.write_text(f"{HEADER}\n")
+    llm("reconcile", str(export), "-o", str(tmp_path / "rows.json"))
+    assert json.loads((tmp_path / "rows.json").read_text()) == []
+    # what cannot be read leaves what was written before
+    export.write_text("")
+    assert llm.run("reconcile", str(export), "-o", str(tmp_path / "rows.jsonl")).code == 2
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(rows)
+    assert not list(tmp_path.glob(".rows*"))
+
+
+def test_no_cell_is_a_formula(llm: Command, export: Path, tmp_path: Path) -> None:
+    row = ROWS.splitlines()[5].replace("gen-6", "=1+1").replace("Other", "@SUM(A1)").replace("0.009", "0.001")
+    other = ROWS.splitlines()[3].replace("gen-4", "-1").replace("acme/unknown", "+cmd|' /C calc'!A0")
+    export.write_text(f"{HEADER}\n{row}\n{other}\n")
+    llm("reconcile", str(export), "-o", str(tmp_path / "rows.csv"))
+    with (tmp_path / "rows.csv").open(newline="") as opened:
+        one, two = csv.DictReader(opened)
+    assert (one["id"], one["provider"], one["difference"]) == ("'=1+1", "'@SUM(A1)", "-0.0035")
+    assert (two["id"], two["name"]) == ("'-1", "'+cmd|' /C calc'!A0")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_is_told_why(llm: Command, export: Path, width: int) -> None:
+    text = on_terminal(llm, width, "reconcile", str(export))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    searched = next(
+        place
+        for place, line in enumerate(lines)
+        if line.split()[:2] == ["4", "2026-05-03"] or line.split()[:2] == ["4", "acme/one"]
+    )
+    below = " ".join(lines[searched + 1 : searched + 3])
+    assert below.startswith("  The bill tells $0.007 for searching the web; the rest")
+    told = " ".join(text.split())
+    assert "The catalog does not know what Other charged at that time; it is not the listed price." in told
+    assert all(cause.meaning in told for cause in Cause if cause.value in CAUSES)
+    assert "it has 10 cells, the header 14." in told
+    if width == 120:
+        assert "Left out" not in told
+
+
+def on_terminal(llm: Command, width: int, *words: str) -> str:
+    """What a terminal of some width shows, without colours."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    command = [sys.executable, "-m", "llmhive", *words]
+    env = {**llm.environment(), "TERM": "xterm", "NO_COLOR": "1"}
+    env.pop("COLUMNS", None)
+    process = subprocess.Popen(command, cwd=llm.folder, env=env, stdout=slave, stdin=slave, stderr=subprocess.PIPE)
+    os.close(slave)
+    content = b""
+    with contextlib.suppress(OSError):  # it ends so
+        while part := os.read(master, 65536):
+            content += part
+    os.close(master)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", content.decode()).replace("\r\n", "\n")
+
+
+def test_one_row_agrees(llm: Command, export: Path) -> None:
+    export.write_text(f"{HEADER}\n{ROWS.splitlines()[0]}\n")
+    told = llm.run("reconcile", str(export)).stdout
+    assert told.splitlines()[0].endswith("1 row, $0.0045 paid; 1 agrees with our prices; no difference in all.")
+    assert "together" not in told
+    export.write_text(f"{HEADER}\n{ROWS.splitlines()[3]}\n")
+    told = llm.run("reconcile", str(export)).stdout
+    assert told.splitlines()[0].endswith("0 agree with our prices; none is comparable.")
+
+
+def test_sums_add_up_for_every_cause(llm: Command, export: Path) -> None:
+    rows = [ROWS.splitlines()[place] for place in (1, 3)]
+    older = [ROWS.splitlines()[0].replace("2026-05-03", day) for day in ("2026-03-03", "2026-03-04")]
+    older[1] = older[1].replace("0.0045", "0.0077")
+    nothing = ROWS.splitlines()[0].replace(",0.0045,", ",,")
+    export.write_text("\n".join([HEADER, *rows, *older, nothing]) + "\n")
+    found = llm("reconcile", str(export))
+    for it in (found["total"], *found["causes"]):
+        compared, others = it["comparable"], it["not_comparable"]
+        assert Decimal(compared["paid"]) - Decimal(compared["ours"]) == Decimal(it["difference"])
+        assert Decimal(compared["paid"]) + Decimal(others["paid"]) == Decimal(it["paid"])
+        assert Decimal(compared["ours"]) + Decimal(others["ours"]) == Decimal(it["ours"])
+        assert (compared["rows"] + others["rows"], others["rows"]) == (it["rows"], it["unpriced"])
+    before = next(it for it in found["causes"] if it["cause"] == "before_history")
+    assert before["comparable"] == {"rows": 1, "paid": "0.0045", "ours": "0.0045"}
+    assert before["not_comparable"] == {"rows": 1, "paid": "0.0077", "ours": "0"}
+    lines = llm.run("reconcile", str(export)).stdout.splitlines()
+    assert any(line.split()[:6] == ["rounded", "1", "$0.0033", "$0.0033", "-$0.0000003", "Our"] for line in lines)
+    # what is even has its place after what is not known
+    assert lines[-1].split()[0] == "4"
+    assert "first known price" in lines[-1]
+
+
+def test_a_new_catalog_and_bills_of_before_and_of_the_future(bare: Command, fake: FakeOpenRouter, export: Path) -> None:
+    one = model("acme/one", canonical_slug="acme/one-20260501", pricing=PRICING)
+    fake.serve(catalog(*OTHERS, one))
+    assert bare("sync")["status"] == "completed"
+    rows = [ROWS.splitlines()[0], ROWS.splitlines()[5], ROWS.splitlines()[3]]
+    rows += [row.replace("2026-05-03", "2199-05-03") for row in (rows[0], rows[1])]
+    export.write_text("\n".join([HEADER, *rows]) + "\n")
+    found = bare("reconcile", str(export), "--all")
+    assert {it["cause"]: it["rows"] for it in found["causes"]} == {"before_history": 3, "exact": 1, "after_history": 1}
+    told = {it["row"]: (it["cause"], it["ours"], it["why"]) for it in found["data"]}
+    assert told[2][:2] == ("before_history", "0.0045")
+    assert "first known price" in told[2][2]
+    assert told[3][:2] == ("before_history", None)
+    assert "`llmhive backfill PATH` takes in older captures" in told[3][2]
+    assert "ever seen" in told[4][2]
+    assert told[6][0] == "after_history"
+    assert "in the future" in told[6][2]
+    assert "sync" not in told[6][2]
+
+
+def test_a_catalog_of_facts_alone(bare: Command, fake: FakeOpenRouter, export: Path) -> None:
+    fake.serve(status(403))
+    bare("sync", code=1)
+    rows = [
+        ROWS.splitlines()[0].replace("acme/one-20260501", "openai/gpt-4o-mini").replace("2026-05-03", day)
+        for day in ("2001-05-03", "2026-11-20")
+    ]
+    export.write_text("\n".join([HEADER, *rows]) + "\n")
+    before, after = bare("reconcile", str(export), "--all")["data"]
+    assert {before["cause"], after["cause"]} == {"before_history", "after_history"}
+    assert all("facts shipped with LLMHive" in it["why"] for it in (before, after))
+
+
+def test_parquet(llm: Command, tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "bills.parquet"
+    duckdb.execute(
+        f"""COPY (SELECT * FROM (VALUES
+        (uuid(), TIMESTAMPTZ '2026-05-03 12:00:00Z', 'acme/one', 0.0045::DOUBLE, 1000, 100),
+        (uuid(), TIMESTAMPTZ '2026-05-03 14:00:00+02', 'acme/one', 0.0091, 1000, 100),
+        (NULL, NULL, 'acme/one', NULL, 1000, 100))
+        it(id, created_at, model, cost, tokens_prompt, tokens_completion)) TO '{path}'"""
+    )
+    found = llm("reconcile", str(path), "--all")
+    assert {it["cause"]: it["rows"] for it in found["causes"]} == {"exact": 1, "unknown": 1, "no_amount": 1}
+    unknown = found["data"][0]
+    assert (unknown["row"], unknown["at"], len(unknown["id"])) == (2, "2026-05-03T12:00:00Z", 36)
+    refused = piped(llm, path.read_bytes(), "reconcile", "-")
+    assert refused.code == 2
+    assert "name the file" in refused.stderr
+    path.write_bytes(b"PAR1 and no more")
+    broken = llm.run("reconcile", str(path))
+    assert broken.code == 2
+    assert "cannot be read" in broken.stderr
+
+
+@pytest.mark.parametrize("content", [HEADER.encode(), b"[]", b'{"data": []}'])
+def test_a_file_without_rows_is_a_time_without_requests(llm: Command, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    result = llm.run("reconcile", str(path))
+    assert (result.code, result.stdout) == (0, f"{path} has no rows.\n")
 
 
 @pytest.mark.parametrize("kind", ["list", "one", "wrapped", "lines", "generation", "pretty"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from llmhive.app import costs, wiring
@@ -108,6 +109,36 @@ def test_what_has_no_price_is_refused_with_the_reason(catalog: Catalog) -> None:
         catalog.cost("acme/onee", USED)
 
 
+def test_an_instant_may_be_told_as_text_or_as_a_day(catalog: Catalog) -> None:
+    for at in ("2026-05-04", date(2026, 5, 4), "2026-05-04T00:00Z", "2026-05-04T02:00:00+02:00", DAY):
+        assert catalog.cost("acme/one", USED, at=at).at == DAY
+        assert catalog.cost("acme/one", USED, known_at=at).known_at == DAY
+    for odd in ("often", "2026-05", 1_777_900_000, 3.5, ""):
+        with pytest.raises(UsageError, match="is no instant: give a datetime with a time zone, a date, or text"):
+            catalog.cost("acme/one", USED, at=odd)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="time zone"):
+        catalog.cost("acme/one", USED, at="2026-05-04T12:00")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"model": None}, "model is a name such as 'openai/gpt-4o': say which one is meant"),
+        ({"model": 3}, "not 3"), ({"model": ["acme/one"]}, "not a value of type list"),
+        ({"model": " "}, "model is empty"), ({"provider": ""}, "provider is empty: leave it out"),
+        ({"provider": {}}, "provider is a name"), ({"tier": 1}, "tier is a name such as 'flex', not 1"),
+        ({"tier": ""}, "tier is empty"), ({"bounds": "azure"}, "bounds are asked for with True"),
+        ({"model": None, "known_at": DAY}, "model is a name"),
+    ],
+)  # fmt: skip
+def test_what_is_no_name_is_refused(catalog: Catalog, asked: dict[str, Any], said: str) -> None:
+    words: dict[str, Any] = {"model": "acme/one", "usage": USED} | asked
+    with pytest.raises(UsageError) as refused:
+        catalog.cost(**words)
+    assert said in str(refused.value)
+    assert catalog.cost("acme/one", USED, bounds=None).bounds is None  # type: ignore[arg-type]
+
+
 def test_free_is_zero_and_says_so(catalog: Catalog) -> None:
     receipt = catalog.cost("acme/free:free", USED)
     assert receipt.total == 0
@@ -195,6 +226,62 @@ def test_what_is_no_sealed_receipt_is_refused(catalog: Catalog) -> None:
     for odd in ({}, {"digest": None}, catalog.cost("acme/one", USED).to_json()):
         with pytest.raises(UsageError, match="no sealed receipt"):
             catalog.verify(odd)
+    with pytest.raises(UsageError, match=r"not sealed: ask for it with cost\(…, sealed=True\)"):
+        catalog.verify(catalog.cost("acme/one", USED))
+    for odd in (None, "x", [1]):  # type: ignore[assignment]
+        with pytest.raises(UsageError, match="A receipt is a Receipt or its JSON"):
+            catalog.verify(odd)
+
+
+def test_a_receipt_is_verified_as_it_is(catalog: Catalog) -> None:
+    checks = catalog.verify(catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True))
+    assert all(check.is_right for check in checks)
+    told = {check.what: check for check in checks}
+    assert told["body"].detail.endswith(" lists the rates that the recomputed price has")
+    assert (told["rest"].detail, told["rest"].is_checked) == ("bounds, notes, incomplete: by the digest only", False)
+
+
+def test_weekdays_are_verified(database: Database, now: datetime) -> None:
+    monday = record("one", "0.000001", overrides=[{"utc_days": ["mon", "tue"], "prompt": "0.000005"}])
+    Live(database)(DAY, body(monday))
+    catalog = Catalog(read({}), database)
+    told = catalog.cost("acme/one", USED, at=DAY + HOUR, sealed=True)
+    assert told.tariff.fired
+    for it in (told, told.to_json(), json.loads(told.json())):
+        assert all(check.is_right for check in catalog.verify(it)), catalog.verify(it)
+
+
+def test_where_no_body_is_kept_there_is_no_check(database: Database, now: datetime) -> None:
+    live = Live(database)
+    live(DAY, body(ONE))
+    catalog = Catalog(read({}), database)
+    receipt = catalog.cost("acme/one", USED, at=DAY + HOUR, sealed=True)
+    step = msgspec.structs.replace(receipt.step, source="endpoint", key="azure", tag="azure")
+    for source, said in (
+        (None, "no raw body is kept of a price from the endpoint"),
+        ({"digest": "ab" * 32}, f"no raw body is kept of it; the offer as it is stored has the digest {'ab' * 32}"),
+    ):
+        check = catalog._body(msgspec.structs.replace(receipt, step=step, source=source))
+        assert (check.is_right, check.is_checked, check.detail) == (True, False, said)
+
+
+def test_differences_are_told_in_words(catalog: Catalog) -> None:
+    told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
+    price = told["price_from"]
+    other = {"position": 2, "condition": {"utc_start": 800, "utc_end": 1600, "utc_days": ["sat"]}}
+    forged = told | {
+        "override": None, "overrides": [other], "upstream": "1",
+        "price_from": {**price, "from": "2026-01-01T00:00:00Z", "run": None, "more": [1]},
+    }  # fmt: skip
+    wrong = {check.what: check.detail for check in catalog.verify(forged) if not check.is_right}
+    assert wrong == {
+        "digest": "something was changed after it was sealed",
+        "upstream": "it says 1, it is none",
+        "override": "it says none, it is override 1 (prompt over 500 tokens)",
+        "overrides": "it says override 2 (08:00 to 16:00 UTC, on sat), it is override 1 (prompt over 500 tokens)",
+        "price_from": "from 2026-01-01T00:00:00Z, it is 2026-05-04T00:00:00Z; "
+                      f"run none, it is {price['run']}; more 1, it is none",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -216,7 +303,7 @@ def test_a_wrong_line_is_told_by_what_is_wrong(catalog: Catalog) -> None:
     told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
     told["lines"][1]["amount"] = "0.3"
     wrong = [check.detail for check in catalog.verify(told) if check.what == "lines"]
-    assert wrong == ["line 2 (text): amount 0.3, it is 0.0002"]
+    assert wrong == ["line 2 (completion): amount 0.3, it is 0.0002"]
 
 
 def test_what_a_pricing_lists_beside_prices_does_not_spoil_the_proof(database: Database, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from llmhive.app.bulk.pricing import Sum, Summary
-from llmhive.app.cli import priced, receipts, render
+from llmhive.app.cli import priced, proofs, receipts, render
 from llmhive.app.proof import Check
 from llmhive.catalog.cost import Tariffs
 from llmhive.catalog.price import Step
 from llmhive.catalog.pricing import Override, Pricing
-from llmhive.catalog.receipt import Receipt
+from llmhive.catalog.receipt import Receipt, condition, digest_of
 from llmhive.catalog.routing import Bounds, Share
 from llmhive.catalog.usage import Usage
 
@@ -89,8 +89,8 @@ def test_overrides_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     night = override(("utc_days", ("sun", "mon")), ("utc_end", 0), ("utc_start", 1030), prompt="0.000001")
     lines = shown(capsys, receipt(Usage(200_001), dear, night))
     assert "In force: override 2, 10:30 to 24:00 UTC, on sun, mon." in lines
-    assert receipts.condition(override(("is_holiday", 1))) == "is_holiday 1"
-    assert receipts.condition(override()) == "always"
+    assert condition({"is_holiday": 1}) == "is_holiday 1"
+    assert condition({}) == "always"
 
 
 def test_with_ones_own_key(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +117,11 @@ def test_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 more may not serve it now: --json says why." in lines
     lines = shown(capsys, receipt(Usage(10_000), more={"bounds": found}), is_asked_who=True)
     assert "Left out: flexible (too dear)." in lines
-    same = Bounds(Decimal("0.03"), Decimal("0.03"), Decimal("0.03"), (share("azure", "0.03"),))
+    same = Bounds(Decimal("0.03"), Decimal("0.03"), Decimal("0.03"), (share("azure", "0.03"),), notes=("Of them.",))
+    # with the notes of the receipt, below the price
+    free = shown(capsys, receipt(Usage(10_000), prompt="0", completion="0", more={"bounds": same}))
+    assert [line.partition(":")[0] for line in free[-3:]] == ["Price", "Note", "Note"]
+    assert free[-1] == "Note: Of them."
     assert "1 endpoint: $0.03." in shown(capsys, receipt(Usage(10_000), more={"bounds": same}))
 
 
@@ -125,7 +129,9 @@ def test_no_bounds_are_news_only_where_somebody_asked(capsys: pytest.CaptureFixt
     none = Bounds(None, None, None, why="no endpoint is known")
     assert not any("endpoint" in line for line in shown(capsys, receipt(Usage(10), more={"bounds": none})))
     asked = shown(capsys, receipt(Usage(10), more={"bounds": none}), is_asked_who=True)
-    assert "No bounds: no endpoint is known." in asked
+    assert "No bounds: no endpoint is known. `llmhive sync --research` asks who serves it." in asked
+    receipts.show(render.out(), receipt(Usage(10), more={"bounds": none}), is_then=True)
+    assert "No bounds: who served it then is not known." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -157,6 +163,92 @@ def test_names_from_elsewhere_are_no_markup(capsys: pytest.CaptureFixture[str]) 
     assert lines[0] == "acme/one, 2026-05-03 12:00 UTC, at [red]Evil[/]\N{REPLACEMENT CHARACTER}[2J, tier flex"
 
 
+def test_what_was_billed_stands_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    made = receipt(Usage(10_000))
+    for billed, told in (
+        ("0.03", "OpenRouter billed $0.03, the same."),
+        ("0.035", "OpenRouter billed $0.035, $0.005 more: `llmhive reconcile FILE`, of the whole response, tells why."),
+        ("0.0299999", "OpenRouter billed $0.0299999, $0.0000001 less: `llmhive reconcile FILE`, of the whole response, "
+                      "tells why."),
+    ):  # fmt: skip
+        receipts.show(render.out(), made, billed=Decimal(billed))
+        assert told in capsys.readouterr().out.splitlines()
+
+
+# --- as text
+
+
+def test_printed_it_reads_like_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    usage = Usage(250_001, 800, cached=10_000, images=2, web_searches=1)
+    dear = override(("min_prompt_tokens", 200_000), prompt="0.000006")
+    found = Bounds(Decimal("0.03"), Decimal("0.04"), Decimal("0.1"), (share("azure", "0.03"), share("a", "0.1")),
+                   notes=("Of them",))  # fmt: skip
+    none = Bounds(None, None, None, why="no endpoint is known")
+    rates = {"input_cache_read": "0.0000003", "image": "0.0048"}
+    step: dict[str, Any] = {"source": "endpoint", "key": "azure", "provider": "Azure", "notes": ("It was held",)}
+    for bounds in (None, found, none):
+        made = receipt(usage, dear, step=step, more={"provider": "Azure", "bounds": bounds}, **rates)
+        printed = shown(capsys, made)
+        told = str(made).splitlines()
+        # the command has a head, and a table of the bounds; cells and sentences are the same
+        assert {
+            " ".join(line.split()) for line in told if " endpoint" not in line[:12] and "No bounds" not in line
+        } <= {" ".join(line.split()) for line in printed}
+        assert ("2 endpoints: lowest $0.03, expected $0.04, highest $0.10." in told) == (bounds is found)
+        assert ("No bounds: no endpoint is known." in told) == (bounds is none)
+    assert str(receipt(usage, dear, step=step, more={"provider": "Azure", "bounds": found}, **rates)).splitlines() == [
+        "acme/one, 2026-05-03 12:00 UTC, at Azure",
+        "prompt        240,001  prompt                 $6.00/M  $1.440006",
+        "cache read     10,000  input_cache_read       $0.30/M  $0.003",
+        "completion        800  completion            $15.00/M  $0.012",
+        "images              2  image             $0.0048 each  $0.0096",
+        "web searches        1  web_search                   ?   ?",
+        "total                                                  $1.464606",
+        "In force: override 1, prompt over 200,000 tokens.",
+        "2 endpoints: lowest $0.03, expected $0.04, highest $0.10.",
+        "Price: of the endpoint azure (Azure), seen since 2026-05-01 06:00 UTC.",
+        "Note: It was held.",
+        "Note: Of them.",
+        "Possibly incomplete: 1 web search: the model lists no price of its own search, and that of a plugin is not in "
+        "the catalog.",
+        "Possibly incomplete: images are charged as listed; some providers count their tokens in the prompt instead.",
+    ]
+
+
+def test_a_sealed_one_tells_its_digest_and_is_json() -> None:
+    made = receipt(Usage(10), more={"is_sealed": True})
+    told = msgspec.json.decode(made.json())
+    assert told == made.to_json()
+    assert str(made).splitlines()[-1] == f"Sealed: {digest_of(told)}."
+    assert made.digest == told["digest"]
+    assert receipt(Usage(10)).digest is None
+    assert "Sealed" not in str(receipt(Usage(10)))
+
+
+def test_instants_are_shown_in_utc() -> None:
+    made = msgspec.structs.replace(receipt(Usage(10)), at=AT.astimezone(timezone(timedelta(hours=9))))
+    assert str(made).startswith("acme/one, 2026-05-03 12:00 UTC")
+
+
+def test_conditions_are_as_json_reads_them_back() -> None:
+    days = override(("utc_days", ("sat", "sun")), prompt="0.000001")
+    told = receipt(Usage(10), days).to_json()
+    assert told["override"]["condition"] == {"utc_days": ["sat", "sun"]}
+    assert msgspec.json.decode(msgspec.json.encode(told)) == told
+
+
+def test_near_names_of_a_provider_that_serves_nothing() -> None:
+    offers = Bounds(
+        Decimal(1), Decimal(1), Decimal(1), (share("azure/eu", "1"), share("a", "1")), (("deepinfra", "x"),)
+    )
+    for name, near in (("azzure", ": azure, azure/eu"), ("DeepInfr", ": deepinfra")):
+        (note,) = receipt(Usage(10), more={"provider": name, "bounds": offers}).notes
+        assert note == f"no endpoint of this model is known by the name {name}; near it{near}"
+    for name in ("Azure", "Azure/EU", "deep-infra"):
+        assert receipt(Usage(10), more={"provider": name, "bounds": offers}).notes == ()
+    assert receipt(Usage(10), more={"provider": "azzure"}).notes == ()
+
+
 # --- checks
 
 RIGHT = [Check("digest", True, "as sealed"), Check("total", True, "computed anew")]
@@ -165,25 +257,41 @@ MADE = {"model": "acme/one", "at": "2026-05-03T12:00:00Z", "total": "0.1"}
 
 
 def test_checks_of_one(capsys: pytest.CaptureFixture[str]) -> None:
-    receipts.show_checks(render.out(), [(MADE, RIGHT)])
+    proofs.show_checks(render.out(), [(MADE, RIGHT)])
     assert capsys.readouterr().out.splitlines() == [
         "acme/one, 2026-05-03 12:00 UTC, $0.1: right.",
         "  ✓ digest     as sealed",
         "  ✓ total      computed anew",
     ]
-    receipts.show_checks(render.out(), [(MADE, WRONG)])
+    proofs.show_checks(render.out(), [(MADE, WRONG)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(": WRONG.")
     assert lines[2].startswith("  ✗ total      it says 1, it is 2 x")
     assert lines[2].endswith("… (whole with --json)")
 
 
+def test_what_nothing_can_be_compared_with_is_neither_right_nor_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    digest = "0123456789abcdef" * 4
+    checks = [Check("digest", True, "as sealed"), Check("body", True, f"the offer has the digest {digest}", False)]
+    proofs.show_checks(render.out(), [(MADE, checks)], errors=2, unsealed=1)
+    assert capsys.readouterr().out.splitlines() == [
+        "acme/one, 2026-05-03 12:00 UTC, $0.1: right.",
+        "  ✓ digest     as sealed",
+        "  – body       the offer has the digest 0123456789ab…",
+        "2 more entries have no receipt, but an error.",
+        "1 more entry has a receipt without a digest: not checked.",
+    ]
+    assert proofs.proof(MADE, checks)["checks"][1] == {
+        "what": "body", "is_right": True, "is_checked": False, "detail": f"the offer has the digest {digest}",
+    }  # fmt: skip
+
+
 def test_of_many_only_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    receipts.show_checks(render.out(), [(MADE, RIGHT)] * 7 + [(MADE, WRONG)])
+    proofs.show_checks(render.out(), [(MADE, RIGHT)] * 7 + [(MADE, WRONG)])
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "acme/one" in line] == ["acme/one, 2026-05-03 12:00 UTC, $0.1: WRONG."]
     assert lines[-1] == "7 of 8 receipts are right."
-    receipts.show_checks(render.out(), [(MADE, WRONG)] * 8)
+    proofs.show_checks(render.out(), [(MADE, WRONG)] * 8)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == ["… and 3 more that are wrong: --json.", "0 of 8 receipts are right."]
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmhive.app.openrouter.fields import pricing as read_pricing
-from llmhive.catalog.cost import PARTS, Tariffs, assumptions, quantities
+from llmhive.catalog.cost import PARTS, WORDS, Tariffs, assumptions, quantities
 from llmhive.catalog.pricing import Override, Pricing
 from llmhive.catalog.usage import FIELDS, Usage
 from llmhive.errors import Unpriced
@@ -262,6 +262,23 @@ def test_cached_and_written_tokens_that_are_the_same_ones_reproduce_a_real_bill(
         "0.00025"
     )
     assert any("read and written" in it for it in assumptions(usage))
+
+
+def test_cached_tokens_that_are_left_out_of_the_prompt_are_asked_about() -> None:
+    (first, *others) = assumptions(Usage(prompt=100, cached=1500))
+    assert first == (
+        "cached is more than the prompt (1,500 of 100 tokens): does your prompt leave cached tokens out? OpenRouter's "
+        "includes them"
+    )
+    assert "read and written" not in " ".join(others)
+    assert not list(assumptions(Usage(prompt=1500, cached=1500)))
+    # what was only written was not read as well
+    assert "read and written" not in " ".join(assumptions(Usage(prompt=100, written=150)))
+
+
+def test_every_part_has_a_word() -> None:
+    assert list(WORDS) == [*(part.name for part in PARTS), "byok_fee"]
+    assert len(set(WORDS.values())) == len(WORDS)
 
 
 def test_reasoning_has_its_own_rate_only_where_it_differs() -> None:

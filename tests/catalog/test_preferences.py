@@ -152,7 +152,15 @@ def test_what_cannot_be_judged_is_said() -> None:
         ({"sort": {"by": "price", "dir": "up"}}, "sort is an object"),
         ({"sort": {"partition": 1}}, "sort is an object"),
         ({"max_price": 3}, "max_price is an object"),
-        ({"max_price": {"tokens": 3}}, "max_price is an object"),
+        (
+            {"max_price": {"tokens": 3}},
+            "max_price is an object with prices for prompt, completion, request, image, audio, not 'tokens'",
+        ),
+        (
+            {"max_price": ["prompt"]},
+            'max_price is an object with prices for prompt, completion, request, image, audio, not ["prompt"]',
+        ),
+        ({"sort": {"by": 3}}, 'sort is one of price, throughput, latency, exacto, not {"by":3}'),
         ({"max_price": {"prompt": "cheap"}}, "max_price.prompt is a number"),
         ({"max_price": {"prompt": -1}}, "max_price.prompt is a number"),
         ({"max_price": {"audio": True}}, "max_price.audio is a number"),
@@ -166,3 +174,44 @@ def test_preferences_that_are_none(document: Any, words: str) -> None:
     with pytest.raises(UsageError) as told:
         Preferences.of(document)
     assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"only": "azure"}, "only is a list of names, not 'azure'"),
+        ({"only": ""}, "only is a list of names"),
+        ({"order": ("a", 1)}, "order is a list of names"),
+        ({"ignore": None}, "ignore is a list of names, not null"),
+        ({"quantizations": {"fp8"}}, "quantizations is a list of names"),
+        ({"zdr": "yes"}, "zdr is true or false, not 'yes'"),
+        ({"allow_fallbacks": None}, "allow_fallbacks is true or false"),
+        ({"sort": "cheapest"}, "sort is one of"),
+        ({"max_price": 3}, "max_price is an object"),
+        ({"max_price": ("prompt",)}, "max_price is an object"),
+        ({"max_price": {"tokens": 3}}, "not 'tokens'"),
+        ({"max_price": {"prompt": "cheap"}}, "max_price.prompt is a number"),
+    ],
+)
+def test_none_are_made_of_bad_values(told: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Preferences(**told)
+    assert words in str(refused.value)
+
+
+def test_made_in_python_they_are_as_read_from_json() -> None:
+    asked = {
+        "only": ["azure", "azure"],
+        "quantizations": ["FP8"],
+        "sort": "price",
+        "max_price": {"prompt": 1.5, "audio": 1},
+    }
+    made = Preferences(
+        only=["azure", "azure"],  # type: ignore[arg-type]
+        quantizations=("FP8",), sort="price",
+        max_price={"prompt": 1.5, "audio": 1},  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert made == Preferences.of(asked)
+    assert made.max_price == (("prompt", Decimal("1.5")),)
+    assert "audio" in made.notes[0]
+    assert Preferences(max_price=(("prompt", Decimal(2)),)).max_price == (("prompt", Decimal(2)),)

@@ -64,6 +64,15 @@ def test_of_a_tier_whose_endpoints_are_not_known_it_says_so() -> None:
     assert "Acme (priority tier)" in unknown.incomplete[0]
 
 
+def test_nobody_is_called_none() -> None:
+    for provider, tier, whom in (
+        ("Acme", None, "Acme"), (None, "flex", "the flex tier"), ("", None, "the provider without a name"),
+        ("", "flex", "the flex tier"),
+    ):  # fmt: skip
+        (unknown,) = at_provider(LISTED[1:], {}, provider, tier)
+        assert unknown.incomplete == (f"nothing is known of what {whom} charged then: the listed price is used",)
+
+
 spans = st.lists(st.integers(0, 20), min_size=2, max_size=8, unique=True).map(sorted)
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.catalog.bill import Bill
-from llmhive.catalog.case import Prices
-from llmhive.catalog.cause import AGREED, Cause, Reconciled
+from llmhive.catalog.case import Offers
+from llmhive.catalog.cause import AGREED, CERTAIN, Cause, Reconciled, dollars
 from llmhive.catalog.price import DYNAMIC, Step
 from llmhive.catalog.pricing import Override, Pricing
 from llmhive.catalog.reconcile import explain
@@ -42,10 +42,10 @@ def offer(key: str, rates: dict[str, str], provider: str, **more: Any) -> Step:
     return step(rates, source="endpoint", tag=key, provider=provider, key=key, **more)
 
 
-def prices(*served: Step, **more: Any) -> Prices:
+def prices(*served: Step, **more: Any) -> Offers:
     steps = served or (step(RATES),)
     given: dict[str, Any] = {"listed": steps, "first": AT - 300 * DAY, "last": AT + 30 * DAY}
-    return Prices("a/b", served=steps, **given | more)
+    return Offers("a/b", served=steps, **given | more)
 
 
 def bill(billed: str | None = "0.0045", usage: Usage = USAGE, **more: Any) -> Bill:
@@ -100,7 +100,7 @@ def test_few_digits_are_no_rounding() -> None:
 def test_free() -> None:
     free = prices(step({"prompt": "0", "completion": "0"}))
     check(explain(bill("0"), free), Cause.FREE)
-    gone = explain(Bill("a/b:free", USAGE, billed=Decimal(0), at=AT), Prices(None, "No such model."))
+    gone = explain(Bill("a/b:free", USAGE, billed=Decimal(0), at=AT), Offers(None, "No such model."))
     check(gone, Cause.FREE)
     assert explain(bill("0.001"), free).cause not in AGREED
 
@@ -123,7 +123,7 @@ def test_own_key_that_paid_another_price() -> None:
 
 
 def test_own_key_whose_share_is_not_told() -> None:
-    found = check(explain(bill("0", is_byok=True), prices()), Cause.BYOK, "not told")
+    found = check(explain(bill("0", is_byok=True), prices()), Cause.BYOK, "not told", proven=False)
     assert (found.paid, found.ours, found.is_exact) == (NOTHING, NOTHING, False)
 
 
@@ -313,19 +313,96 @@ def test_after_history() -> None:
     late = prices(last=AT - 3 * DAY)
     check(explain(bill(), late), Cause.EXACT, "last list is of 2026-06-07")
     check(explain(bill("0.0091"), late), Cause.AFTER_HISTORY, "3 days older", "llmhive sync", proven=False)
-    check(explain(bill(), Prices(None, "No model.", last=AT - DAY)), Cause.AFTER_HISTORY, "24 hours", proven=False)
+    check(explain(bill(), Offers(None, "No model.", last=AT - DAY)), Cause.AFTER_HISTORY, "24 hours", proven=False)
     assert explain(bill("0.0091"), prices(last=AT - 12 * HOUR)).cause is not Cause.AFTER_HISTORY
 
 
 def test_not_priced() -> None:
-    check(explain(bill(), Prices(None, "No model 'a/b' was ever seen.", last=AT)), Cause.NOT_PRICED, "ever seen")
+    check(explain(bill(), Offers(None, "No model 'a/b' was ever seen.", last=AT)), Cause.NOT_PRICED, "ever seen")
     router = Step(AT - DAY, None, None, DYNAMIC, "catalog", "a/b")
     found = check(explain(bill(), prices(router)), Cause.NOT_PRICED, "concrete model")
     assert (found.ours, found.difference, found.paid) == (None, None, COST)
     gone = prices(step(RATES, end=AT - 20 * DAY))
     check(explain(bill("0.0077"), gone), Cause.NOT_PRICED, "not listed")
-    early = prices(step(RATES, begin=AT + 20 * DAY), first=AT + 20 * DAY)
-    check(explain(bill("0.0077"), early), Cause.NOT_PRICED, "History begins 2026-06-30")
+    later = prices(step(RATES, begin=AT + 20 * DAY))
+    check(explain(bill("0.0077"), later), Cause.NOT_PRICED, "not listed")
+
+
+def early(*served: Step, **more: Any) -> Offers:
+    """A catalog whose first list is twenty days newer than the bill."""
+    return prices(*(served or (step(RATES, begin=AT + 20 * DAY),)), **{"first": AT + 20 * DAY, **more})
+
+
+def test_before_history_the_first_known_price_gives_it() -> None:
+    found = check(
+        explain(bill(), early()), Cause.BEFORE_HISTORY, "first known price, in force since 2026-06-30", "gives"
+    )
+    assert (found.ours, found.difference, found.is_exact) == (COST, NOTHING, True)
+    assert found.step is not None
+    assert found.step.begin == AT + 20 * DAY
+    just_before = msgspec.structs.replace(bill(), at=AT + 20 * DAY - timedelta(microseconds=1))
+    check(explain(just_before, early()), Cause.BEFORE_HISTORY)
+    check(explain(msgspec.structs.replace(bill(), at=AT + 20 * DAY), early()), Cause.EXACT)
+    searched = explain(bill("0.0115", web="0.007"), early())
+    check(searched, Cause.BEFORE_HISTORY, "may have been that of then", "$0.007 for searching the web")
+    assert searched.difference == Decimal("0.007")
+    own = explain(bill("0", upstream="0.0045", is_byok=True), early())
+    assert check(own, Cause.BEFORE_HISTORY, "With your own key").difference == 0
+    # a cut amount of few digits might be of any price
+    tiny = explain(bill("0.000045", Usage(prompt=10, completion=1), places=6), early())
+    assert check(tiny, Cause.BEFORE_HISTORY, "gives", proven=False).difference == 0
+    offers = {"x": [offer("x", dearer(2), "X", begin=AT + 25 * DAY)]}
+    at_x = explain(bill("0.009", provider="X"), early(offered=offers))
+    assert check(at_x, Cause.BEFORE_HISTORY, "2026-07-05").ours == Decimal("0.009")
+
+
+def test_before_history_nothing_is_known() -> None:
+    found = check(explain(bill("0.0077"), early()), Cause.BEFORE_HISTORY, "Nothing is known of that time",
+                  "first list is of 2026-06-30", "`llmhive backfill PATH`", "would be $0.0045")  # fmt: skip
+    assert (found.paid, found.ours, found.difference, found.step) == (Decimal("0.0077"), None, None, None)
+    change = AT + 40 * DAY
+    moved = early(step(RATES, begin=AT + 20 * DAY, end=change), step(dearer(2), begin=change))
+    assert check(explain(bill("0.009"), moved), Cause.BEFORE_HISTORY, "since 2026-07-20").ours is None
+    check(explain(bill("0.000077", places=6), early()), Cause.BEFORE_HISTORY)  # by its time, whatever its digits
+    check(explain(day("9.99"), early()), Cause.BEFORE_HISTORY)
+    unseen = Offers(None, "No model 'a/b' was ever seen.", first=AT + DAY, last=AT + 2 * DAY)
+    check(explain(bill(), unseen), Cause.BEFORE_HISTORY, "ever seen")
+    # what the bill itself tells needs no price
+    check(explain(bill("0", is_cache_hit=True), early()), Cause.RESPONSE_CACHE)
+    check(explain(bill("0", Usage(prompt=1000)), early()), Cause.ZERO_COMPLETION)
+    check(explain(bill(None), early()), Cause.NO_AMOUNT)
+    # a day on which history began has a price
+    check(explain(day("3.15"), early(step(RATES, begin=AT), first=AT)), Cause.EXACT)
+
+
+def test_a_catalog_of_facts() -> None:
+    facts = prices(step(RATES, begin=AT, source="bootstrap"), first=None, last=None, now=AT + 9 * DAY)
+
+    def told(billed: str, days: int) -> Reconciled:
+        return explain(msgspec.structs.replace(bill(billed), at=AT + days * DAY), facts)
+
+    check(told("0.0045", 3), Cause.EXACT, "facts shipped with LLMHive, of 2026-06-10")
+    check(told("0.0091", 3), Cause.AFTER_HISTORY, "facts shipped", "3 days older", "llmhive sync", proven=False)
+    assert check(told("0.0045", -3), Cause.BEFORE_HISTORY, "first known price").difference == 0
+    check(told("0.0091", -3), Cause.BEFORE_HISTORY, "facts shipped", "no history", "backfill PATH")
+
+
+def test_a_time_in_the_future() -> None:
+    today = prices(last=AT, now=AT + HOUR)
+    ahead = msgspec.structs.replace(bill("0.0091"), at=datetime(2030, 1, 1, tzinfo=UTC))
+    found = check(
+        explain(ahead, today), Cause.AFTER_HISTORY, "2030-01-01 00:00 UTC, which is in the future", proven=False
+    )
+    assert "sync" not in found.why
+    check(explain(msgspec.structs.replace(ahead, billed=COST), today), Cause.EXACT)
+
+
+def test_what_the_bill_or_the_catalog_says_is_never_probable() -> None:
+    few: dict[str, Any] = {"places": 6, "usage": Usage(prompt=10)}
+    check(explain(bill("0.00009", **few), prices()), Cause.UNKNOWN)
+    check(explain(bill("0", **few), prices()), Cause.ZERO_COMPLETION)
+    check(explain(bill("0.000016", **few, tool_calls=1), prices()), Cause.UNKNOWN)
+    check(explain(bill("0.00009", **few), prices(step(RATES, end=AT - DAY))), Cause.NOT_PRICED)
 
 
 # --- a day's row
@@ -382,6 +459,7 @@ def test_every_bill_has_one_cause_and_sums_that_are_exact(told: Bill) -> None:
     window = Override((("utc_end", 600), ("utc_start", 100)), (("completion", Decimal("0.00003")),))
     known = prices(
         step(RATES, begin=AT - 30 * DAY, end=AT), step(dearer(3), begin=AT + DAY, overrides=(window,)),
+        first=AT - 30 * DAY,
         offered={"x": [offer("x", dearer(2), "X")], "x/flex": [offer("x/flex", RATES, "X")]},
     )  # fmt: skip
     found = explain(told, known)
@@ -394,6 +472,10 @@ def test_every_bill_has_one_cause_and_sums_that_are_exact(told: Bill) -> None:
         assert found.ours + found.difference == found.paid
     if found.cause in {Cause.EXACT, Cause.FREE}:
         assert found.is_exact
+    assert found.is_proven or found.cause not in CERTAIN
+    if found.cause is Cause.BEFORE_HISTORY:
+        assert told.at is not None
+        assert told.at < AT - 30 * DAY
     assert explain(told, known) == found
     msgspec.json.encode(found.to_json())
 
@@ -404,6 +486,16 @@ def test_what_our_price_gives_is_exact(usage: Usage) -> None:
     tariff_cost = explain(bill("0", usage), prices()).ours
     assert tariff_cost is not None
     assert explain(bill(f"{tariff_cost:f}", usage), prices()).is_exact
+
+
+@pytest.mark.parametrize(
+    ("amount", "text", "signed"),
+    [("0.00294", "$0.00294", "+$0.00294"), ("-0.00294", "-$0.00294", "-$0.00294"), ("0", "$0.00", "$0.00"),
+     ("-1234.5", "-$1,234.50", "-$1,234.50"), ("-0.000000123456", "-$0.0000001235", "-$0.0000001235")],
+)  # fmt: skip
+def test_money_has_its_sign_before_the_dollar(amount: str, text: str, signed: str) -> None:
+    assert dollars(Decimal(amount)) == text
+    assert dollars(Decimal(amount), plus=True) == signed
 
 
 def test_every_cause_has_a_meaning() -> None:

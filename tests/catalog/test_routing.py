@@ -128,12 +128,36 @@ def test_nobody_is_left() -> None:
     assert ask().why == "no endpoint is known"
 
 
+def test_near_names_of_a_slip() -> None:
+    offers = offer("azure/eu", "1", provider="Azure"), offer("deepinfra/fp8", "1", provider="DeepInfra")
+    for listed in ("only", "ignore", "order"):
+        asked: dict[str, Any] = {listed: ["azzure"]}
+        (note, *_) = ask(*offers, **asked).notes
+        assert note == f"`{listed}` names azzure, which means no endpoint of this model; near it: azure, azure/eu"
+    assert ask(*offers, ignore=["together"]).notes == (
+        "`ignore` names together, which means no endpoint of this model",
+    )
+
+
+def test_who_keeps_no_data_is_told_by_research() -> None:
+    unknown = ask(offer("a", "1"), offer("b", "1"), zdr=True)
+    assert unknown.expected is None
+    assert unknown.notes == ("who keeps no data is not known yet: `llmhive sync --research` asks",)
+    assert ask(offer("a", "1"), offer("b", "1", zdr=False), zdr=True).notes == ()
+
+
+def test_limits_of_requests_are_for_one() -> None:
+    assert reasons(ask(offer("a", "1", request="0.02"), max_price={"request": "0.01"})) == {
+        "a": "its request price is $0.02, and max_price is $0.01"
+    }
+
+
 def test_the_price_is_that_of_the_instant() -> None:
     night = Override((("utc_end", 1300), ("utc_start", 1100)), (("prompt", Decimal("0.000009")),))
     it = replace(offer("a", "1").endpoint, pricing=Pricing.of({"prompt": Decimal("0.000001")}, (night,)))
     limit = Preferences.of({"max_price": {"prompt": 5}})
     at_noon = bounds([Candidate(it)], limit, lambda _: Decimal(1), AT)
-    assert at_noon.excluded == (("a", "its prompt price is $9, and max_price is $5"),)
+    assert at_noon.excluded == (("a", "its prompt price is $9/M, and max_price is $5/M"),)
     assert bounds([Candidate(it)], limit, lambda _: Decimal(1), AT.replace(hour=13)).expected == 1
 
 
@@ -166,7 +190,8 @@ def test_tiers_serve_only_who_asks() -> None:
     # what is named without its tier is not named
     assert keys(ask(*TIERED, only=["openai/default"])) == []
     assert ask(*TIERED, only=["openai/default"]).notes == (
-        "`only` names openai/default, which means no endpoint of this model",
+        "`only` names openai/default, which means no endpoint of this model; near it: openai/default/priority, "
+        "openai/flex",
     )
 
 

@@ -19,6 +19,7 @@ from tests.catalog import strategies as our
 
 laws = our.laws
 usages = st.builds(Usage, **dict.fromkeys(FIELDS, st.integers(0, 10**15 - 1)))
+halves = st.builds(Usage, **dict.fromkeys(FIELDS, st.integers(0, (10**15 - 1) // 2)))
 
 #: of two real answers (../shared/data/costs/billed.json), with the keys that no shape of ours reads
 CHAT = {
@@ -201,7 +202,7 @@ def test_what_is_no_count_is_refused_by_name(told: object) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-@pytest.mark.parametrize("value", [-1, True, 1.0, Decimal(1), "1", None])
+@pytest.mark.parametrize("value", [-1, True, False, 1.0, 0.0, Decimal(1), "1", None, 10**15, 10**18])
 def test_no_usage_is_made_of_what_is_no_count(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=rf"^{name} is a whole number"):
         Usage(**{name: value})
@@ -306,13 +307,20 @@ def test_zeros_and_a_single_request_are_left_out() -> None:
 
 
 @laws
-@given(usages, usages)
+@given(halves, halves)
 def test_sums_are_field_by_field(one: Usage, other: Usage) -> None:
     both = one + other
     assert both == other + one
     for name in FIELDS:
         assert getattr(both, name) == getattr(one, name) + getattr(other, name)
     assert one + Usage(requests=0) == one
+
+
+def test_counts_have_at_most_fifteen_digits_and_so_have_sums() -> None:
+    most = 10**15 - 1
+    assert Usage(most, most, most).prompt == most
+    with pytest.raises(UsageError, match=r"^prompt is a whole number of 0 or more, of at most 15 digits, not 10000"):
+        Usage(most) + Usage(1)
 
 
 def test_two_requests_are_two() -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from llmhive.catalog.preferences import Preferences
 from llmhive.catalog.price import Step
 from llmhive.catalog.receipt import Receipt
 from llmhive.catalog.routing import Bounds, bounds
-from llmhive.catalog.usage import Usage
+from llmhive.catalog.usage import Usage, shown
 from llmhive.errors import Unpriced, UsageError
 from llmhive.store import rates
 from llmhive.store.database import Database
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Clocks of two machines may differ by so much.
 _AHEAD = timedelta(minutes=5)
+#: Of so long ago the endpoints are as they are now, and so is how they fare.
+_LATELY = timedelta(hours=1)
 
 
 class Costs:
@@ -44,8 +46,8 @@ class Costs:
         model: str,
         usage: Usage | Mapping[str, Any],
         *,
-        at: datetime | None = None,
-        known_at: datetime | None = None,
+        at: datetime | date | str | None = None,
+        known_at: datetime | date | str | None = None,
         provider: str | None = None,
         tier: str | None = None,
         is_byok: bool | None = None,
@@ -55,9 +57,10 @@ class Costs:
     ) -> Receipt:
         """What a usage costs under the price in force at an instant; without one, now.
 
-        `usage` is a `Usage`, or the ``usage`` object of OpenRouter, OpenAI or Anthropic as it is. `provider` and `tier`
-        say who served it and how: its endpoint's price is used where it is known. `known_at` takes the price that this
-        catalog believed in at that instant instead (for audits); `at` is then only when the request was.
+        `usage` is a `Usage`, or the ``usage`` object of OpenRouter, OpenAI or Anthropic as it is. An instant may be
+        written in ISO 8601; a day means its beginning in UTC. `provider` and `tier` say who served it and how: its
+        endpoint's price is used where it is known. `known_at` takes the price that this catalog believed in at that
+        instant instead (for audits); `at` is then only when the request was.
 
         `is_byok`: with one's own key (None: as the usage says), `has_fee` when the month's allowance is used up.
         `bounds` adds lowest, expected and highest over the endpoints, under OpenRouter's ``provider`` preferences where
@@ -77,21 +80,26 @@ class Costs:
         if known_at is not None:
             if provider is not None or tier is not None:
                 raise UsageError("What was believed is the listed price: leave out provider and tier with known_at.")
-            at = known_at if at is None else at
+            known_at = _utc(known_at)
+            at = known_at if at is None else _utc(at)
             subject, (step, tariffs) = self._believed(known, model, known_at)
         else:
-            if at is None:
-                at = wiring.now()
-            else:
-                _check(at)
-            subject = known.subjects.get((model, provider, tier)) or self._book.subject(known, model, provider, tier)
+            at = wiring.now() if at is None else _utc(at)
+            try:
+                subject = known.subjects[model, provider, tier]
+            except (KeyError, TypeError):
+                # only names that mean something are kept: those are not looked at again
+                _check_names(model, provider, tier)
+                subject = self._book.subject(known, model, provider, tier)
             priced = subject.find(at)
             if priced is None:
                 raise Unpriced(_why_none(known, subject, at))
             if at > known.settled_until:
                 doubts = known.doubts
             step, tariffs = priced
-        tariff = tariffs.at(used.prompt, at)
+        tariff = tariffs.at(used.prompt, at) if used.requests <= 1 else tariffs.at(used.prompt // used.requests, at)
+        if used.requests > 1:
+            doubts += tuple(tariffs.doubts_of_sum(used))
         receipt = Receipt(
             subject.model_id, at, used, step, tariff, tariff.charge(used), bool(is_byok), has_fee, doubts, known_at,
             provider, tier,
@@ -101,7 +109,7 @@ class Costs:
         return receipt
 
     def _believed(self, known: Known, model: str, known_at: datetime) -> tuple[Subject, tuple[Step, Tariffs]]:
-        _check(known_at)
+        _check_names(model)
         model_id, suffix = meant(known.names, model)
         with self._database.read() as connection:
             step = rates.believed(connection, model_id, known_at)
@@ -116,7 +124,11 @@ class Costs:
         self, receipt: Receipt, subject: Subject, wanted: bool | Preferences | Mapping[str, Any], sealed: bool
     ) -> Receipt:  # fmt: skip
         found: Bounds | None = None
-        if wanted is not False:
+        if wanted is not None and not isinstance(wanted, bool | Preferences | Mapping):
+            raise UsageError(
+                f"bounds are asked for with True, `Preferences` or OpenRouter's `provider` object, not {shown(wanted)}."
+            )
+        if wanted is not False and wanted is not None:
             if isinstance(wanted, Mapping):
                 wanted = Preferences.of(wanted)
             preferences = (wanted if isinstance(wanted, Preferences) else Preferences()).with_suffix(subject.suffix)
@@ -129,11 +141,11 @@ class Costs:
 
     def _bounds(self, receipt: Receipt, preferences: Preferences) -> Bounds:
         at, usage = receipt.at, receipt.usage
-        is_past = receipt.step.end is not None
+        is_past = receipt.step.end is not None or at < wiring.now() - _LATELY
 
         def charge(pricing: Any) -> Any:
             try:
-                return Tariffs(pricing).at(usage.prompt, at).charge(usage)
+                return Tariffs(pricing).at(usage.prompt // max(usage.requests, 1), at).charge(usage)
             except Unpriced:
                 return None
 
@@ -217,11 +229,43 @@ def _at(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _check(at: datetime) -> None:
+def _check_names(model: object, *others: object) -> None:
+    """Raise `UsageError` for a name that is none: a model, and where they are told a provider and a tier."""
+    for what, name in zip(("model", "provider", "tier"), (model, *others), strict=False):
+        if what != "model" and name is None:
+            continue
+        if not isinstance(name, str):
+            told = "" if name is None else f", not {shown(name)}"
+            example = {"model": "openai/gpt-4o", "provider": "Azure", "tier": "flex"}[what]
+            raise UsageError(f"{what} is a name such as {example!r}{told}: say which one is meant.")
+        if not name.strip():
+            raise UsageError(f"{what} is empty: {'say which one is meant' if what == 'model' else 'leave it out'}.")
+
+
+def _utc(at: datetime | date | str) -> datetime:
+    """An instant by the UTC clock, which time windows go by; raises `UsageError` for none, and for the future."""
+    if not isinstance(at, datetime):
+        at = _read(at)
     if at.tzinfo is None:
         raise UsageError(f"{at} has no time zone: say which instant is meant, as {at:%Y-%m-%dT%H:%M}Z.")
     if at > wiring.now() + _AHEAD:
         raise UsageError(f"{_at(at)} is in the future: nothing is known of its prices yet.")
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def _read(at: object) -> datetime:
+    """An instant that is told as a day, or in ISO 8601."""
+    try:
+        if isinstance(at, str):
+            is_day = len(at) <= 10
+            return datetime.combine(date.fromisoformat(at), time(), UTC) if is_day else datetime.fromisoformat(at)
+    except ValueError:
+        pass
+    if isinstance(at, date):
+        return datetime.combine(at, time(), UTC)
+    raise UsageError(
+        f"{shown(at)} is no instant: give a datetime with a time zone, a date, or text such as '2026-05-01T12:00Z'."
+    )
 
 
 def _says_byok(usage: Mapping[str, Any]) -> bool:
@@ -234,7 +278,12 @@ def _why_none(known: Known, subject: Subject, at: datetime) -> str:
     model_id, steps = subject.model_id, subject.steps
     if not steps:
         return f"{model_id} has no known price: OpenRouter has not served it to this catalog. Run `llmhive sync`."
-    if known.first is not None and at < known.first:
+    if known.first is None:
+        return (
+            f"Nothing is known of {_at(at)}: there are only the facts shipped with LLMHive, of {_at(steps[0].begin)}. "
+            "`llmhive sync` begins a history, `llmhive backfill PATH` takes in older captures."
+        )
+    if at < known.first:
         return (
             f"Nothing is known of {_at(at)}: history begins {_at(known.first)}. "
             "`llmhive backfill PATH` takes in older captures."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -13,9 +14,10 @@ from llmhive.app.market import Market
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.pricebook import PriceBook
 from llmhive.app.proof import Proofs
-from llmhive.app.reconcile import Reconciler, Row
+from llmhive.app.reconcile import Reconciler, Row, read_file
 from llmhive.app.settings import Settings, read
 from llmhive.catalog import document
+from llmhive.catalog.bill import Bill
 from llmhive.catalog.change import LISTED
 from llmhive.catalog.diff import Belief, between, compare
 from llmhive.catalog.index import Index
@@ -24,6 +26,7 @@ from llmhive.catalog.names import Names
 from llmhive.catalog.query import Query
 from llmhive.catalog.run import DONE, Kind, Run
 from llmhive.catalog.timeline import Listing
+from llmhive.catalog.usage import mapping, shown
 from llmhive.errors import NotFound, UsageError
 from llmhive.store import alerts, browse, captures, catalog, changes, history, prices, ranked, runs, snapshots
 from llmhive.store.database import Database, connect
@@ -106,14 +109,23 @@ class Catalog(Market, Proofs):
         data = tuple(document.listed(row, true_at) for row in chosen)
         return Page(data, total, state.catalog_version, true_at, state.source if as_of is None else "openrouter")
 
-    def reconcile(self, bills: Iterable[object]) -> Iterator[Row]:
+    def reconcile(self, bills: object) -> Iterator[Row]:
         """What OpenRouter billed beside what it costs by our prices, and the cause of each difference.
 
-        A bill is a `Bill`, or a record of ``/generation``, a whole response with its ``usage``, a row of ``/activity``
-        or of the activity export, as a mapping. One that cannot be read is a row that says why. Raises `NotFound` of
-        an empty catalog, and `StoreError`.
+        `bills` is a file that `llmhive reconcile` reads (a text or a `Path`), one bill, or many. A bill is a `Bill`, or
+        a record of ``/generation``, a whole response with its ``usage``, a row of ``/activity`` or of the activity
+        export, as a mapping. One that cannot be read is a row that says why. Raises `NotFound` of an empty catalog,
+        `StoreError`, and `UsageError` for what is none of these and, as reading goes on, for a file that is none.
         """
-        return Reconciler(self._database, self._book).rows(enumerate(bills, start=1))
+        if isinstance(bills, str | Path):
+            numbered = read_file(Path(bills))
+        elif isinstance(bills, Bill) or mapping(bills) is not None:
+            numbered = iter([(1, bills)])
+        elif isinstance(bills, Iterable) and not isinstance(bills, bytes | bytearray | memoryview):
+            numbered = enumerate(bills, start=1)
+        else:
+            raise UsageError(f"bills are a file, a bill, or many of them, not {shown(bills)}")
+        return Reconciler(self._database, self._book).rows(numbered)
 
     def _check(self, at: datetime) -> None:
         if at > wiring.now():

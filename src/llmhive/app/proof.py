@@ -9,11 +9,12 @@ from typing import Any
 
 from llmhive.app.costs import Costs
 from llmhive.app.openrouter.decode import decode
+from llmhive.catalog.cost import WORDS
 from llmhive.catalog.hold import PRICING
 from llmhive.catalog.price import believed_step
 from llmhive.catalog.pricing import Pricing
-from llmhive.catalog.receipt import Receipt, digest_of
-from llmhive.catalog.usage import Usage
+from llmhive.catalog.receipt import Receipt, condition, digest_of
+from llmhive.catalog.usage import Usage, shown
 from llmhive.errors import UsageError
 from llmhive.store import captures
 
@@ -22,27 +23,42 @@ from llmhive.store import captures
 class Check:
     """One thing that was checked of a receipt."""
 
-    what: str  #: digest, price, total, lines, override, body …
+    what: str  #: digest, price, total, lines, override, body, rest …
     is_right: bool
     detail: str
+    is_checked: bool = True  #: False: there is nothing to compare it with, and nothing speaks against it
 
     def to_json(self) -> dict[str, Any]:
         """As scripts see it."""
-        return {"what": self.what, "is_right": self.is_right, "detail": self.detail}
+        return {
+            "what": self.what,
+            "is_right": self.is_right,
+            "is_checked": self.is_checked,
+            "detail": self.detail,
+        }
 
 
 class Proofs(Costs):
     """Checks receipts with the catalog of a database."""
 
-    def verify(self, receipt: Mapping[str, Any]) -> list[Check]:
+    def verify(self, receipt: Receipt | Mapping[str, Any]) -> list[Check]:
         """Whether a sealed receipt is right, check by check: its digest, the cost computed anew from the price history,
-        and the rates in the raw body that the price was read from.
+        and the rates in the raw body that the price was read from. It is a `Receipt`, or its JSON as a mapping.
 
-        Bounds are of endpoints as they were then, and are checked by the digest only. Raises `UsageError` for what is
-        no receipt.
+        Bounds, notes and `incomplete` are of what was known then, and are checked by the digest only. Raises
+        `UsageError` for what is no sealed receipt.
         """
+        if isinstance(receipt, Receipt):
+            if not receipt.is_sealed:
+                raise UsageError("This receipt is not sealed: ask for it with cost(…, sealed=True).")
+            receipt = receipt.to_json()
+        if not isinstance(receipt, Mapping):
+            raise UsageError(f"A receipt is a Receipt or its JSON as a mapping, not {shown(receipt)}.")
         if not isinstance(receipt.get("digest"), str) or not isinstance(receipt.get("price_from"), Mapping):
-            raise UsageError("This is no sealed receipt: it has no digest. `llmhive cost MODEL … --json` makes one.")
+            raise UsageError(
+                "This is no sealed receipt: it has no digest. `llmhive cost MODEL … --json` makes one, and "
+                "cost(…, sealed=True).to_json()."
+            )
         right = _is_sealed(receipt)
         checks = [Check("digest", right, "as sealed" if right else "something was changed after it was sealed")]
         try:
@@ -55,8 +71,8 @@ class Proofs(Costs):
         checks.append(_lines(receipt.get("lines"), found["lines"]))
         said, is_now = dict(receipt["price_from"]), found["price_from"]
         said["to"] = is_now["to"]  # a price that was open may have ended since
-        checks.append(_compared("price_from", said, is_now))
-        return [*checks, self._body(anew)]
+        checks.append(_fields("price_from", said, is_now))
+        return [*checks, self._body(anew), Check("rest", True, "bounds, notes, incomplete: by the digest only", False)]
 
     def _anew(self, receipt: Mapping[str, Any]) -> Receipt:
         for name in ("provider", "tier"):
@@ -78,9 +94,10 @@ class Proofs(Costs):
         """Whether the raw body that a price was read from says so."""
         source, step = receipt.source or {}, receipt.step
         if source.get("digest") is None:
-            return Check("body", True, f"no raw body is kept of a price from the {step.source}")
+            return Check("body", True, f"no raw body is kept of a price from the {step.source}", False)
         if step.source != "catalog" or source.get("capture") is None:
-            return Check("body", True, f"the offer as it is stored has the digest {source['digest']}")
+            detail = f"no raw body is kept of it; the offer as it is stored has the digest {source['digest']}"
+            return Check("body", True, detail, False)
         name = f"the raw body {source['digest']} of capture {source['capture']}"
         with self._database.read() as connection:
             content = captures.read_body(connection, source["digest"])
@@ -94,7 +111,8 @@ class Proofs(Costs):
         wrong = sorted(unit for unit in told.keys() | used.keys() if told.get(unit) != used.get(unit))
         # what was held is replaced by what an earlier body lists
         if PRICING in step.held or not set(wrong) - set(step.held):
-            return Check("body", True, f"{name} lists these rates" + " but for what was held" * bool(wrong))
+            but = " but for what was held" * bool(wrong)
+            return Check("body", True, f"{name} lists the rates that the recomputed price has{but}")
         return Check("body", False, f"{name} has other rates: {', '.join(wrong)}")
 
 
@@ -108,25 +126,52 @@ def _is_sealed(receipt: Mapping[str, Any]) -> bool:
 def _compared(name: str, said: Any, is_now: Any) -> Check:
     if said == is_now:
         return Check(name, True, "computed anew from the price history")
-    return Check(name, False, f"it says {_short(said)}, it is {_short(is_now)}")
+    return Check(name, False, f"it says {_worded(said)}, it is {_worded(is_now)}")
+
+
+def _fields(name: str, said: Mapping[str, Any], is_now: Mapping[str, Any]) -> Check:
+    """Compared field by field: only what differs is told."""
+    if said == is_now:
+        return _compared(name, said, is_now)
+    wrong = [
+        f"{field} {_worded(said.get(field))}, it is {_worded(is_now.get(field))}"
+        for field in {**is_now, **said} if (field in said, said.get(field)) != (field in is_now, is_now.get(field))
+    ]  # fmt: skip
+    return Check(name, False, _cut("; ".join(wrong), 300))
 
 
 def _lines(said: Any, is_now: list[dict[str, Any]]) -> Check:
-    if said == is_now or not isinstance(said, list) or not all(isinstance(it, dict) for it in said):
+    if said == is_now:
         return _compared("lines", said, is_now)
+    if not isinstance(said, list) or not all(isinstance(it, dict) for it in said):
+        return Check("lines", False, f"it has no list of lines, there are {len(is_now)}")
     if len(said) != len(is_now):
         return Check("lines", False, f"it has {len(said)} lines, there are {len(is_now)}")
     wrong = [
-        f"line {number} ({new['counted']}): {key} {_short(old.get(key))}, it is {new[key]}"
+        f"line {number} ({WORDS[new['counted']]}): {key} {_worded(old.get(key))}, it is {_worded(new[key])}"
         for number, (old, new) in enumerate(zip(said, is_now, strict=True), start=1)
         for key in new if old.get(key) != new[key]
     ]  # fmt: skip
-    return Check("lines", False, "; ".join(wrong)[:300] or "it has more to a line than there is")
+    return Check("lines", False, _cut("; ".join(wrong), 300) or "it has more to a line than there is")
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 120 else f"{text[:120]}…"
+def _worded(value: Any) -> str:
+    """A value of a receipt in words: an override by when it applies, what is null as none."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, Mapping) and isinstance(when := value.get("condition"), Mapping):
+        return f"override {_cut(str(value.get('position')), 20)} ({_cut(condition(when), 100)})"
+    if isinstance(value, list):
+        return _cut(", ".join(map(_worded, value[:9])), 120)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return _cut(", ".join(f"{name} {it}" for name, it in value.items()), 120)
+    return _cut(str(value), 120)
+
+
+def _cut(text: str, at_most: int) -> str:
+    return text if len(text) <= at_most else f"{text[:at_most]}…"
 
 
 def _flat(pricing: Pricing) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Reads bills from files and compares each with the prices of a catalog: `catalog.reconcile` judges, this looks up.
 
-A file is read as it comes: the activity export (CSV), a list of documents or one (JSON), or one a line (JSON Lines).
+A file is read as it comes: the activity export (CSV), a list of documents or one (JSON), one a line (JSON Lines), or
+Parquet, a bill a row.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from llmhive.app import wiring
 from llmhive.app.pricebook import Known, PriceBook
 from llmhive.catalog.bill import Bill
-from llmhive.catalog.case import Prices
+from llmhive.catalog.case import Offers
 from llmhive.catalog.cause import AGREED, Cause, Reconciled
 from llmhive.catalog.endpoint import TIERS
 from llmhive.catalog.price import Step
@@ -29,6 +32,11 @@ from llmhive.store.database import Database
 _DELIMITERS = ",;\t"
 _MODELS_AT_ONCE = 10_000
 _DECIMALS = 25
+_NOTHING = Decimal(0)
+_PARQUET = b"PAR1"
+_ROWS_AT_ONCE = 2000
+#: Types of DuckDB that Python has no plain value for → how they are read.
+_READ_AS = {"TIMESTAMP WITH TIME ZONE": "{} AT TIME ZONE 'UTC'", "UUID": "CAST({} AS VARCHAR)"}
 
 
 class Row(NamedTuple):
@@ -53,22 +61,40 @@ class Total:
     ours: Decimal = Decimal(0)
     difference: Decimal = Decimal(0)  #: over the rows that have both
     unpriced: int = 0  #: rows that have not
+    unpriced_paid: Decimal = Decimal(0)  #: what they come to, where that is told
+    unpriced_ours: Decimal = Decimal(0)  #: likewise, of those without an amount
+
+    @property
+    def comparable(self) -> tuple[int, Decimal, Decimal]:
+        """The rows that have both, and what they come to: paid less ours is the difference."""
+        paid, ours = EXACT.subtract(self.paid, self.unpriced_paid), EXACT.subtract(self.ours, self.unpriced_ours)
+        return self.rows - self.unpriced, paid, ours
 
     def add(self, found: Reconciled) -> None:
         """Count a row."""
         self.rows += 1
         self.requests += 0 if found.bill is None else found.bill.requests
         self.probable += not found.is_proven
-        self.paid = EXACT.add(self.paid, found.paid or Decimal(0))
-        self.ours = EXACT.add(self.ours, found.ours or Decimal(0))
-        self.difference = EXACT.add(self.difference, found.difference or Decimal(0))
-        self.unpriced += found.difference is None
+        paid, ours, difference = found.paid or _NOTHING, found.ours or _NOTHING, found.difference
+        self.paid = EXACT.add(self.paid, paid)
+        self.ours = EXACT.add(self.ours, ours)
+        if difference is not None:
+            self.difference = EXACT.add(self.difference, difference)
+        else:
+            self.unpriced += 1
+            self.unpriced_paid = EXACT.add(self.unpriced_paid, paid)
+            self.unpriced_ours = EXACT.add(self.unpriced_ours, ours)
 
     def to_json(self) -> dict[str, Any]:
         """As scripts see it."""
+        rows, paid, ours = self.comparable
         return {
             "rows": self.rows, "requests": self.requests, "probable": self.probable, "unpriced": self.unpriced,
             "paid": plain(self.paid), "ours": plain(self.ours), "difference": plain(self.difference),
+            "comparable": {"rows": rows, "paid": plain(paid), "ours": plain(ours)},
+            "not_comparable": {
+                "rows": self.unpriced, "paid": plain(self.unpriced_paid), "ours": plain(self.unpriced_ours),
+            },
         }  # fmt: skip
 
 
@@ -107,7 +133,8 @@ class Reconciler:
         self._database = database
         self._book = PriceBook(database) if book is None else book
         self._known = self._book.known()
-        self._prices: dict[tuple[str, str | None, str | None, str | None], Prices] = {}
+        self._now = wiring.now()
+        self._offers: dict[tuple[str, str | None, str | None, str | None], Offers] = {}
         self._offered: dict[str, dict[str, list[Step]]] = {}
 
     @property
@@ -120,13 +147,13 @@ class Reconciler:
         if not all(map(_is_amount, (bill.billed, bill.upstream, bill.web, bill.file, bill.cache, bill.data))):
             return Reconciled(Cause.UNREADABLE, "it has an amount with more digits than any bill", bill=bill)
         key = (bill.model, bill.permaslug, bill.provider, bill.tier)
-        prices = self._prices.get(key)
-        if prices is None:
-            if len(self._prices) >= _MODELS_AT_ONCE:
-                self._prices.clear()
+        offers = self._offers.get(key)
+        if offers is None:
+            if len(self._offers) >= _MODELS_AT_ONCE:
+                self._offers.clear()
                 self._offered.clear()
-            prices = self._prices[key] = self._look_up(bill)
-        return explain(bill, prices)
+            offers = self._offers[key] = self._look_up(bill)
+        return explain(bill, offers)
 
     def rows(self, bills: Iterable[tuple[int, object]]) -> Iterator[Row]:
         """Compare bills, in any shape that `Bill` reads; what cannot be read is a row that says why."""
@@ -141,30 +168,31 @@ class Reconciler:
             else:
                 yield Row(number, self.explain(bill))
 
-    def _look_up(self, bill: Bill) -> Prices:
+    def _look_up(self, bill: Bill) -> Offers:
         known = self._known
         try:
             name = _name(known, bill)
             listed = self._book.subject(known, name)
         except NotFound as error:
-            return Prices(None, str(error), first=known.first, last=known.last)
+            return Offers(None, str(error), first=known.first, last=known.last, now=self._now)
         served = listed
         if bill.provider is not None or bill.tier is not None:
             served = self._book.subject(known, name, bill.provider, bill.tier)
         model_id = listed.model_id
         batch = known.names.meant(f"{model_id.partition(':')[0]}:batch")
-        return Prices(
+        return Offers(
             model_id,
             served=served.steps,
             listed=listed.steps,
-            offered=self._offers(model_id),
+            offered=self._offered_of(model_id),
             batch=() if batch is None or batch == model_id else self._book.subject(known, batch).steps,
             is_online=listed.suffix == "online",
             first=known.first,
             last=known.last,
+            now=self._now,
         )
 
-    def _offers(self, model_id: str) -> Mapping[str, list[Step]]:
+    def _offered_of(self, model_id: str) -> Mapping[str, list[Step]]:
         """The endpoints of a model at all service tiers, by key."""
         found = self._offered.get(model_id)
         if found is None:
@@ -200,6 +228,63 @@ def _name(known: Known, bill: Bill) -> str:
 # --- files
 
 
+def read_file(file: Path, tell: Callable[[int], None] | None = None) -> Iterator[tuple[int, object]]:
+    """The documents of a file of any kind, with their numbers: see `read`.
+
+    Raises `UsageError` where the file cannot be read, as reading goes on, and at once where there is none.
+    """
+    try:
+        is_regular = file.is_file()
+        if not is_regular and not file.exists():
+            raise UsageError(f"{file} cannot be read: No such file or directory.")
+        begin = b""
+        if is_regular:
+            with file.open("rb") as opened:
+                begin = opened.read(len(_PARQUET))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
+    return _parquet(file, tell) if begin == _PARQUET else _opened(file, tell)
+
+
+def _opened(file: Path, tell: Callable[[int], None] | None) -> Iterator[tuple[int, object]]:
+    try:
+        with file.open("rb") as lines:
+            yield from read(lines, str(file), tell)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _parquet(file: Path, tell: Callable[[int], None] | None) -> Iterator[tuple[int, object]]:
+    try:
+        # only this needs it
+        import duckdb
+    except ImportError as error:
+        raise UsageError(
+            "Parquet is read by an extra package: pip install 'llmhive[bulk]'. CSV and JSON need none."
+        ) from error
+    try:
+        with duckdb.connect() as connection:
+            place = [str(file)]
+            ((count,),) = connection.execute("SELECT count(*) FROM read_parquet(?)", place).fetchall()
+            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", place).fetchall()
+            names = [name for name, *_ in described]
+            columns = ", ".join(_READ_AS.get(kind, "{}").format(_quoted(name)) for name, kind, *_ in described)
+            rows = connection.execute(f"SELECT {columns} FROM read_parquet(?)", place)  # noqa: S608 (quoted)
+            size, done = file.stat().st_size, 0
+            while found := rows.fetchmany(_ROWS_AT_ONCE):
+                for number, cells in enumerate(found, start=done + 1):
+                    yield number, dict(zip(names, cells, strict=True))
+                done += len(found)
+                if tell is not None:
+                    tell(size * len(found) // count)
+    except duckdb.Error as error:
+        raise UsageError(f"{file} cannot be read: {str(error).strip().splitlines()[0]}") from error
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def read(lines: Iterable[bytes], name: str, tell: Callable[[int], None] | None = None) -> Iterator[tuple[int, object]]:
     """The documents of a file, with their numbers; `lines` as a binary file gives them.
 
@@ -227,6 +312,8 @@ def _decoded(lines: Iterable[bytes], name: str, tell: Callable[[int], None] | No
     for number, line in enumerate(lines, start=1):
         if tell is not None:
             tell(len(line))
+        if number == 1 and line.startswith(_PARQUET):
+            raise UsageError(f"{name} is Parquet, which is not read from a stream: name the file.")
         try:
             text = line.decode()
         except UnicodeDecodeError as error:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ _COSTS = ("usage", "cost_total", "total_cost", "cost")
 _TIMES = ("created_at", "created", "time", "date")
 #: Requests without a variant have this one in the export.
 _NO_VARIANT = "standard"
+#: OpenRouter is of 2023; programs write the year 1 or 9999 where they know no time.
+_YEARS = (2020, 2100)
 _SECONDS = re.compile(r"[0-9]{9,11}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -73,9 +76,10 @@ class Bill(msgspec.Struct, frozen=True):
         if told is None:
             raise UsageError(f"a bill is an object, not {shown(document)}")
         for wrapper in ("data", "response"):
-            told = mapping(told.get(wrapper)) or told
+            if wrapper in told:
+                told = mapping(told[wrapper]) or told
         told = {_column(name): value for name, value in told.items()}
-        usage = mapping(told.get("usage"))
+        usage = mapping(told["usage"]) if "usage" in told else None
         if usage is not None:
             return _answered(told, usage)
         if is_told(told, "date") and is_told(told, "requests"):
@@ -166,6 +170,7 @@ def _generated(told: Mapping[str, Any]) -> Bill:
 # --- single values
 
 
+@lru_cache(maxsize=4096, typed=True)
 def _column(name: object) -> str:
     # the first column of a file may begin with a byte order mark
     return str(name).lstrip("\ufeff").strip().lower().replace(" ", "_")
@@ -173,7 +178,11 @@ def _column(name: object) -> str:
 
 def _first(told: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The first of the names by which a document says something; the last where it is none."""
-    return next((name for name in names if is_told(told, name)), names[-1])
+    for name in names:
+        value = told.get(name)
+        if value is not None and not (isinstance(value, str) and not value.strip()):
+            return name
+    return names[-1]
 
 
 def _names(told: Mapping[str, Any]) -> str:
@@ -218,12 +227,14 @@ def _money(told: Mapping[str, Any], *names: str) -> Decimal | None:
     """An amount of USD, every digit that was served: a float is what its shortest spelling says."""
     name = _first(told, names)
     value = told.get(name)
-    if not is_told(told, name):
+    if value is None or value == "":
         return None
     if isinstance(value, float):
         value = repr(value)
     elif isinstance(value, str):
         value = value.strip()
+        if not value:
+            return None
     # no amount has so many digits that Python would not spell it
     amount = None if isinstance(value, int) and value.bit_length() > 200 else exact(value)
     if amount is None:
@@ -232,17 +243,22 @@ def _money(told: Mapping[str, Any], *names: str) -> Decimal | None:
 
 
 def _time(told: Mapping[str, Any]) -> datetime | None:
-    """An instant: ISO 8601, or seconds since 1970; UTC unless it says otherwise."""
+    """An instant: a time, ISO 8601, or seconds since 1970; UTC unless it says otherwise."""
     name = _first(told, _TIMES)
     value = told.get(name)
     if not is_told(told, name):
         return None
+    at = None
     try:
+        if isinstance(value, date):
+            value = value.isoformat()
         if isinstance(value, str) and not _SECONDS.fullmatch(value.strip()):
             at = datetime.fromisoformat(value.strip())
-            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-        if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
-            return datetime.fromtimestamp(float(value), UTC)
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        elif isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
+            at = datetime.fromtimestamp(float(value), UTC)
     except (ValueError, OverflowError, OSError):
-        pass
+        at = None
+    if at is not None and _YEARS[0] <= at.year <= _YEARS[1]:
+        return at
     raise UsageError(f"{name} is a time as in 2026-08-01T12:00:00Z or seconds since 1970, not {shown(value)}")

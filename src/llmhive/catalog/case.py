@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -14,8 +15,8 @@ import msgspec
 
 from llmhive.catalog.bill import Bill
 from llmhive.catalog.cause import Cause
-from llmhive.catalog.cost import Tariff, Tariffs
-from llmhive.catalog.endpoint import ORDINARY, folded
+from llmhive.catalog.cost import PARTS, Tariff, Tariffs
+from llmhive.catalog.endpoint import ORDINARY, folded, tier_of
 from llmhive.catalog.price import GAP, Step
 from llmhive.catalog.pricing import EXACT, Pricing
 from llmhive.catalog.receipt import BYOK_FEE
@@ -32,9 +33,22 @@ _NOTHING = Decimal(0)
 _DIGITS = 5
 #: A cut amount of fewer units of its last place tells little.
 _COARSE = Decimal(100)
+#: A token must make so many units of a cut amount's last place, or any amount is some number of them.
+_FINE = Decimal(4)
+_PLACES = {part.name: number for number, part in enumerate(PARTS)}
+#: What may be counted apart from something: its part, that of the other, words for it, the cause.
+_APART = (
+    ("image_output", "text", "image tokens of the answer", Cause.MEDIA),
+    ("audio_output", "text", "audio tokens of the answer", Cause.MEDIA),
+    ("audio", "plain", "audio tokens of the prompt", Cause.MEDIA),
+    ("image_tokens", "plain", "image tokens of the prompt", Cause.MEDIA),
+    ("written", "plain", "tokens written to a cache", Cause.CACHING),
+    ("cached", "plain", "tokens read from a cache", Cause.CACHING),
+    ("written_1h", "plain", "tokens written to a cache for an hour", Cause.CACHING),
+)
 
 
-class Prices(msgspec.Struct, frozen=True):
+class Offers(msgspec.Struct, frozen=True):
     """What is known of the prices that a bill may have been made with; all steps are in their order."""
 
     model_id: str | None = None  #: None: no model is meant, and `why` says so
@@ -44,8 +58,19 @@ class Prices(msgspec.Struct, frozen=True):
     offered: Mapping[str, Sequence[Step]] = {}  #: of its endpoints at all tiers, by key
     batch: Sequence[Step] = ()  #: of its ``:batch`` row
     is_online: bool = False  #: whether the model was asked for with ``:online``
-    first: datetime | None = None  #: capture in history
+    first: datetime | None = None  #: capture in history; None: there is none, all is of the bootstrap facts
     last: datetime | None = None
+    now: datetime | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when anything is known: the first capture; without captures, the time of the facts."""
+        return self.first or (self.listed[0].begin if self.listed else None)
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when prices are known, likewise."""
+        return self.last or (self.listed[-1].begin if self.listed and self.first is None else None)
 
 
 class Basis(NamedTuple):
@@ -57,7 +82,7 @@ class Basis(NamedTuple):
     bare: Decimal  #: without searches
 
 
-class Part(NamedTuple):
+class Told(NamedTuple):
     """Something that a bill tells an amount for."""
 
     cause: Cause
@@ -68,8 +93,8 @@ class Part(NamedTuple):
 class Case:
     """A bill, what is compared of it, and the prices in force at its time."""
 
-    def __init__(self, bill: Bill, prices: Prices) -> None:
-        self.bill, self.prices = bill, prices
+    def __init__(self, bill: Bill, offers: Offers) -> None:
+        self.bill, self.offers = bill, offers
         billed, upstream = bill.billed, bill.upstream
         is_byok = bill.is_byok
         if is_byok is None and not bill.is_summed:
@@ -81,16 +106,16 @@ class Case:
         self.amount = upstream if self.is_byok else billed
         if self.is_mixed:
             self.amount = EXACT.add(billed or _NOTHING, upstream or _NOTHING)
-        told = (Part(Cause.WEB_SEARCH, "searching the web", bill.web or _NOTHING),
-                Part(Cause.FILE_PARSING, "reading files", bill.file or _NOTHING),
-                Part(Cause.LOGGING_DISCOUNT, "letting prompts be logged", bill.data or _NOTHING))  # fmt: skip
+        told = (Told(Cause.WEB_SEARCH, "searching the web", bill.web or _NOTHING),
+                Told(Cause.FILE_PARSING, "reading files", bill.file or _NOTHING),
+                Told(Cause.LOGGING_DISCOUNT, "letting prompts be logged", bill.data or _NOTHING))  # fmt: skip
         #: of what was billed, beside the models themselves
         self.parts = [it for it in told if it.amount]
         #: whether what caching made of it is told: a cut amount has it, or there was none
         self.is_cache_told = bill.cache is not None or bill.places is not None
         self.span = None if bill.at is None else (bill.at, bill.at + _DAY if bill.is_summed else bill.at)
         #: the usual price first; where no time is told, all there ever were, the newest first
-        self.bases = self.under(prices.served)
+        self.bases = self.under(offers.served)
         if bill.at is None:
             self.bases.reverse()
         self.basis = self.bases[0] if self.bases else None
@@ -98,8 +123,34 @@ class Case:
     @property
     def is_beyond(self) -> bool:
         """Whether the bill is so much newer than the last capture that a price may have been missed."""
-        at, last = self.bill.at, self.prices.last
+        at, last = self.bill.at, self.offers.until
         return at is not None and last is not None and at > last + GAP
+
+    @property
+    def is_before(self) -> bool:
+        """Whether the bill is older than all that is known."""
+        since = self.offers.since
+        return self.span is not None and since is not None and self.span[1] < since and not self.bases
+
+    def at_first(self) -> Case:
+        """The same, as if the first known prices had been in force: of who served it, and of the model."""
+        case = copy(self)
+        own = [steps for key, steps in sorted(self.offers.offered.items()) if key in self.own()]
+        known = (next((it for it in steps if it.pricing is not None), None)
+                 for steps in (self.offers.served, *own, self.offers.listed))  # fmt: skip
+        case.bases = self.under(dict.fromkeys(it for it in known if it is not None), ever=True)
+        case.basis = case.bases[0] if case.bases else None
+        return case
+
+    def at_other_tier(self) -> set[str]:
+        """The endpoints of another service tier than that which served it."""
+        offered = self.offers.offered
+        at_tier = {key for key, steps in offered.items() if steps and tier_of(steps[0].tag or "") is not None}
+        return at_tier if self.is_ordinary else offered.keys() - at_tier
+
+    def own(self) -> set[str]:
+        """The endpoints of who served it, at its service tier."""
+        return {key for key, steps in self.offers.offered.items() if self.is_of(steps)} - self.at_other_tier()
 
     @property
     def is_coarse(self) -> bool:
@@ -159,7 +210,7 @@ class Case:
         """The first that gives the amount, also with the parts that the bill tells of it."""
         return next((it for it in bases if self.fits(it.cost) or self.told_with(it)), None)
 
-    def told_with(self, basis: Basis) -> list[Part]:
+    def told_with(self, basis: Basis) -> list[Told]:
         """The parts told by the bill that make up the amount together with a cost; none where they do not."""
         if self.is_byok or self.amount is None:
             return []
@@ -167,7 +218,7 @@ class Case:
         if self.bill.cache:
             # it tells what was written, which no count does, and what reading saved
             usage = msgspec.structs.replace(self.bill.usage, cached=0, audio_cached=0, written=0, written_1h=0)
-            cached = Part(Cause.CACHING, "caching", self.bill.cache)
+            cached = Told(Cause.CACHING, "caching", self.bill.cache)
             tries.append((basis.tariff.charge(usage), [*self.parts, cached]))
         for cost, parts in tries:
             for it in parts:
@@ -219,7 +270,7 @@ def fits(bill: Bill, amount: Decimal | None, cost: Decimal, amounts: int = 1, *,
 def beside(case: Case, rest: Decimal) -> tuple[Cause, str] | None:
     """What was billed beside the model, by what the bill tells of."""
     bill, searches = case.bill, case.bill.usage.web_searches
-    if searches or bill.search_results or case.prices.is_online:
+    if searches or bill.search_results or case.offers.is_online:
         if not searches:
             return Cause.WEB_SEARCH, "is for searching the web"
         each = next((who for price, who in _SEARCHES.items() if price * searches == rest), None)
@@ -229,6 +280,31 @@ def beside(case: Case, rest: Decimal) -> tuple[Cause, str] | None:
         return Cause.TOOLS, f"is for {bill.tool_calls:,} call{'s' * (bill.tool_calls > 1)} of OpenRouter's tools"
     if bill.media and not Fraction(rest) % Fraction(_PAGE):
         return Cause.FILE_PARSING, f"is what {Fraction(rest) / Fraction(_PAGE)} parsed pages cost"
+    return None
+
+
+def apart(case: Case) -> tuple[Cause, int, str] | None:
+    """How many tokens, counted apart, give the amount: the cause, their number, and words for them."""
+    basis, bill, usage = case.basis, case.bill, case.bill.usage
+    if basis is None or not case.amount or bill.is_summed or case.is_coarse:
+        return None
+    lack = EXACT.subtract(case.amount, basis.cost)
+    into = usage.prompt - usage.cached - usage.written - usage.written_1h - usage.audio - usage.image_tokens
+    out = usage.completion - usage.image_output - usage.audio_output
+    for part, of, words, cause in _APART:
+        rate, usual = basis.tariff.rates[_PLACES[part]], basis.tariff.rates[_PLACES[of]]
+        # what caching made of it is told where a cost of it is
+        is_told = case.is_cache_told if cause is Cause.CACHING else of == "plain" and not bill.media
+        if rate is None or usual is None or rate == usual or is_told:
+            continue
+        more = EXACT.subtract(rate, usual)
+        if bill.places is not None and more.copy_abs() < _FINE.scaleb(-bill.places):
+            continue  # some number would always do
+        least = math.floor(Fraction(lack) / Fraction(more))
+        for count in (least, least + 1):
+            cost = EXACT.add(basis.cost, EXACT.multiply(more, Decimal(count)))
+            if 0 < count <= (out if of == "text" else into) and case.fits(cost, by_hand=False):
+                return cause, count, words
     return None
 
 

@@ -12,6 +12,7 @@ from llmhive.catalog.bill import Bill
 from llmhive.catalog.model import instant
 from llmhive.catalog.price import Step
 from llmhive.catalog.pricing import EXACT, canonical, plain
+from llmhive.catalog.receipt import shown
 
 
 class Cause(StrEnum):
@@ -42,6 +43,7 @@ class Cause(StrEnum):
     OTHER_PROVIDER = "other_provider", "Another provider's price, or one that the catalog did not know then."
     PRICE_CHANGE = "price_change", "The price changed about that time: the one before or after gives the amount."
     AFTER_HISTORY = "after_history", "The catalog's last list is older than the bill: the price has changed since."
+    BEFORE_HISTORY = "before_history", "The bill is older than the catalog's first list: no price of then is known."
     NO_TIME = "no_time", "The bill has no time, and no price that the model ever had gives the amount."
     NOT_PRICED = "not_priced", "The catalog knows no price for it: an unknown model, one not listed then, or a router."
     NO_AMOUNT = "no_amount", "The bill tells no amount."
@@ -51,6 +53,11 @@ class Cause(StrEnum):
 
 #: Nothing is left to explain.
 AGREED = frozenset({Cause.EXACT, Cause.ROUNDED, Cause.FREE, Cause.BYOK})
+#: What the bill or the catalog says, or does not: never a guess.
+CERTAIN = AGREED | {
+    Cause.RESPONSE_CACHE, Cause.ZERO_COMPLETION, Cause.NO_TIME, Cause.NOT_PRICED, Cause.NO_AMOUNT, Cause.UNREADABLE,
+    Cause.UNKNOWN,
+}  # fmt: skip
 
 
 class Reconciled(msgspec.Struct, frozen=True):
@@ -62,7 +69,9 @@ class Reconciled(msgspec.Struct, frozen=True):
     bill: Bill | None = None  #: None: unreadable
     model: str | None = None  #: its id; None: unknown
     paid: Decimal | None = None  #: billed credits, and what one's own key paid
-    ours: Decimal | None = None  #: what our prices say was to be paid; None: no known price
+    #: what our prices say was to be paid; of a bill before all of them, the first one that is known, where that gives
+    #: the amount. None: no known price
+    ours: Decimal | None = None
     is_exact: bool = False  #: whether both are the same to the last digit
     step: Step | None = None  #: the price that `ours` was made with
 
@@ -90,10 +99,17 @@ class Reconciled(msgspec.Struct, frozen=True):
             "difference": _plain(self.difference),
             "is_exact": self.is_exact,
             "cause": self.cause.value,
+            "meaning": self.cause.meaning,
             "is_proven": self.is_proven,
             "why": self.why,
             "price_from": None if step is None else step.to_json(),
         }  # fmt: skip
+
+
+def dollars(amount: Decimal, *, plus: bool = False) -> str:
+    """An amount of USD for people, as `receipt.shown` rounds it: ``$0.007``, ``-$0.00294``; with `plus` ``+$0.007``."""
+    sign = "-" if amount < 0 else "+" if plus and amount else ""
+    return f"{sign}{shown(amount.copy_abs())}"
 
 
 def _plain(amount: Decimal | None) -> str | None:

@@ -42,6 +42,24 @@ PARTS = (
     Part("images", ("image",), is_optional=True),
     Part("web_searches", ("web_search",)),
 )
+#: What is counted, in words: the names of `PARTS`, and what a receipt adds.
+WORDS = {
+    "plain": "prompt",
+    "cached": "cache read",
+    "written": "cache write",
+    "written_1h": "cache write, 1 h",
+    "audio": "audio in",
+    "audio_cached": "audio in, cached",
+    "image_tokens": "image tokens in",
+    "text": "completion",
+    "reasoning": "reasoning",
+    "audio_output": "audio out",
+    "image_output": "image tokens out",
+    "requests": "requests",
+    "images": "images",
+    "web_searches": "web searches",
+    "byok_fee": "fee for your own key",
+}
 _NAMES = tuple(part.name for part in PARTS)
 _PLAIN, _TEXT, _1H, _IMAGES = (_NAMES.index(it) for it in ("plain", "text", "written_1h", "images"))
 _NOTHING = Decimal(0)
@@ -74,11 +92,17 @@ def assumptions(usage: Usage) -> Iterator[str]:
     """What `quantities` assumes of a usage whose parts are more than their whole."""
     written = usage.written + usage.written_1h
     taken = usage.cached + written
-    if taken > usage.prompt:
+    if usage.cached > usage.prompt:
         yield (
-            f"{usage.cached:,} cached and {written:,} written tokens are more than the {usage.prompt:,} of the prompt: "
-            "taken as the same tokens, read and written"
+            f"cached is more than the prompt ({usage.cached:,} of {usage.prompt:,} tokens): does your prompt leave "
+            "cached tokens out? OpenRouter's includes them"
         )
+    if taken > usage.prompt:
+        if usage.cached and written:
+            yield (
+                f"{usage.cached:,} cached and {written:,} written tokens are more than the {usage.prompt:,} of the "
+                "prompt: taken as the same tokens, read and written"
+            )
         taken = max(usage.cached, written)
     if usage.audio + usage.image_tokens > max(usage.prompt - taken, 0) or taken > usage.prompt:
         yield "the parts of the prompt are more than the prompt: each is charged, and no plain token"
@@ -154,7 +178,7 @@ class Tariff:
                     "that of a plugin is not in the catalog"
                 )
             elif quantity and rate is None:
-                yield f"{quantity:,} {part.name}: the rate is not a known number"
+                yield f"{quantity:,} {WORDS[part.name]}: the rate is not a known number"
         if usage.written_1h and self.units[_1H] == "input_cache_write":
             yield "no rate is listed for cache writes of one hour: charged as those of five minutes"
         if usage.images and self.rates[_IMAGES]:
@@ -170,7 +194,7 @@ def _exponent(rate: Decimal) -> int:
 class Tariffs:
     """All tariffs of a pricing, made when first needed."""
 
-    __slots__ = ("_made", "_overrides", "_reasons", "pricing")
+    __slots__ = ("_highest_prompt", "_made", "_overrides", "_reasons", "pricing")
 
     def __init__(self, pricing: Pricing) -> None:
         self.pricing = pricing
@@ -181,6 +205,9 @@ class Tariffs:
             for it in pricing.overrides if it.is_understood
         )  # fmt: skip
         self._reasons = tuple(_reasons(pricing))
+        prompts = [rate for rates in (pricing.rates, *(it.rates for it in pricing.overrides))
+                   for unit, rate in rates if unit == "prompt"]  # fmt: skip
+        self._highest_prompt = max(prompts, default=_NOTHING)
         self._made: dict[int, Tariff] = {}
 
     @property
@@ -199,6 +226,16 @@ class Tariffs:
                 found.add(lowest.bit_length() - 1)
                 edges ^= lowest
         return tuple(sorted(found))
+
+    def doubts_of_sum(self, usage: Usage) -> Iterator[str]:
+        """What cannot be known of the sum of several requests: which of them passed a threshold."""
+        mean = usage.prompt // max(usage.requests, 1)
+        for threshold in self.thresholds:
+            if mean <= threshold < usage.prompt:
+                yield (
+                    f"the sum of {usage.requests:,} requests, priced by their mean prompt of {mean:,} tokens: one of "
+                    f"more than {threshold:,} costs otherwise"
+                )
 
     def at(self, prompt: int, at: datetime) -> Tariff:
         """The tariff for a prompt of so many tokens (cached ones included) at an instant (UTC)."""
@@ -222,7 +259,7 @@ class Tariffs:
         # no override names these two, yet they follow what does
         if base.get("internal_reasoning") in self._completions():
             del rates["internal_reasoning"]
-        if "image" in base and base["image"] <= base.get("prompt", _NOTHING):
+        if "image" in base and base["image"] <= self._highest_prompt:
             # no more than a token: it is the rate of image tokens, which are in the prompt
             del rates["image"]
         units, effective = [], []

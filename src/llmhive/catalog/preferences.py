@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal, Self, get_args
 
+import msgspec
+
 from llmhive.catalog.pricing import exact
 from llmhive.errors import UsageError
 
+_JSON = msgspec.json.Encoder(decimal_format="number")
 Sort = Literal["price", "throughput", "latency", "exacto"]
 #: What may follow any model id of a request without being a row of the catalog: by what it sorts, who else takes part.
 SUFFIXES: Mapping[str, tuple[Sort | None, frozenset[str]]] = {
@@ -25,7 +28,7 @@ SUFFIXES: Mapping[str, tuple[Sort | None, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The ``provider`` object of a request, as far as it decides who serves it.
+    """The ``provider`` object of a request, as far as it decides who serves it; `of` reads it as JSON has it.
 
     A name in `order`, `only` or `ignore` is a tag, the beginning of one, or a provider's slug or name. It means all
     variants and regions of it. Endpoints of a service tier it means only in `ignore`, or where it names the tier.
@@ -41,6 +44,20 @@ class Preferences:
     max_price: tuple[tuple[str, Decimal], ...] = ()  #: by unit; tokens: USD per million; request, image: USD for one
     tiers: frozenset[str] = frozenset()  #: service tiers that take part
     notes: tuple[str, ...] = ()  #: what was asked for and cannot be judged
+
+    def __post_init__(self) -> None:
+        """Bad values raise `UsageError`; lists become tuples, and `max_price` may be a mapping."""
+        for name in _NAMES:
+            if (value := getattr(self, name)) != ():
+                object.__setattr__(self, name, _read_names(name, value))
+        for name in ("allow_fallbacks", "zdr"):
+            _read_choice(name, getattr(self, name))
+        if self.sort is not None:
+            object.__setattr__(self, "sort", _read_sort("sort", self.sort))
+        if self.max_price != ():
+            limits = _mapping(self.max_price)
+            object.__setattr__(self, "max_price", _read_max_price("max_price", limits))
+            object.__setattr__(self, "notes", (*self.notes, *_unjudged({"max_price": limits})))
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -76,6 +93,10 @@ def split_suffix(name: str) -> tuple[str, str | None]:
 # --- reading
 
 
+_NAMES = ("order", "only", "ignore", "quantizations")
+_PRICED = ("prompt", "completion", "request", "image", "audio")
+
+
 def _read_names(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(it, str) and it for it in value):
         raise _bad(name, value, "a list of names")
@@ -107,10 +128,19 @@ def _read_sort(name: str, value: Any) -> Sort | None:
     return found
 
 
+def _mapping(value: Any) -> Any:
+    """Pairs as a mapping; anything else as it is."""
+    try:
+        return dict(value)
+    except (TypeError, ValueError):
+        return value
+
+
 def _read_max_price(name: str, value: Any) -> tuple[tuple[str, Decimal], ...]:
-    units = ("prompt", "completion", "request", "image", "audio")
-    if not isinstance(value, Mapping) or any(unit not in units for unit in value):
-        raise _bad(name, value, f"an object with prices for {', '.join(units)}")
+    if not isinstance(value, Mapping):
+        raise _bad(name, value, f"an object with prices for {', '.join(_PRICED)}")
+    if unknown := [unit for unit in value if unit not in _PRICED]:
+        raise _bad(name, unknown[0], f"an object with prices for {', '.join(_PRICED)}")
     limits = {unit: _amount(most) for unit, most in value.items() if most is not None}
     if bad := [unit for unit, limit in limits.items() if limit is None]:
         raise _bad(f"{name}.{bad[0]}", value[bad[0]], "a number of USD")
@@ -126,11 +156,11 @@ def _amount(value: object) -> Decimal | None:
 
 def _bad(name: str, value: object, wanted: str) -> UsageError:
     try:
-        found = f"{value!r:.60}"
-    except (ValueError, RecursionError):  # too many digits, or nested too deeply
+        found = repr(value) if isinstance(value, str) else _JSON.encode(value).decode()
+    except (TypeError, ValueError, RecursionError):  # no JSON, too many digits, nested too deeply
         found = f"this {type(value).__name__}"
     return UsageError(
-        f"{f'provider preference {name} is' if name else 'provider preferences are'} {wanted}, not {found}"
+        f"{f'provider preference {name} is' if name else 'provider preferences are'} {wanted}, not {found:.60}"
     )
 
 
@@ -138,7 +168,7 @@ def _unjudged(told: Mapping[str, Any]) -> Iterable[str]:
     for name, why in _UNJUDGED.items():
         if told.get(name) not in (None, False, "allow"):
             yield f"`{name}`: {why}"
-    if told.get("max_price", {}).get("audio") is not None:
+    if (told.get("max_price") or {}).get("audio") is not None:
         yield "`max_price.audio`: what it is a price for is not documented; nobody is left out for it"
 
 
@@ -152,7 +182,7 @@ _UNJUDGED = {
 }
 #: OpenRouter's keys, and how each is read
 _READERS: dict[str, Callable[[str, Any], Any]] = {
-    **dict.fromkeys(("order", "only", "ignore", "quantizations"), _read_names),
+    **dict.fromkeys(_NAMES, _read_names),
     **dict.fromkeys(("allow_fallbacks", "zdr", "require_parameters", "enforce_distillable_text"), _read_choice),
     "data_collection": _read_choice,
     "sort": _read_sort,

@@ -63,7 +63,10 @@ def at_provider(
         here = [step for _, steps in sorted(offered.items()) for step in steps if step.holds(begin)]
         step = _choose(base, here, provider, tier)
         if step is not None:
-            append(found, msgspec.structs.replace(step, begin=begin, end=end))
+            since = step.since or step.begin
+            append(
+                found, msgspec.structs.replace(step, begin=begin, end=end, since=None if since == begin else since)
+            )  # fmt: skip
     return found
 
 
@@ -75,7 +78,8 @@ def _edges(steps: Iterable[Step]) -> Iterable[datetime]:
 
 
 def _choose(base: Step | None, here: Sequence[Step], provider: str | None, tier: str | None) -> Step | None:
-    whom = " ".join(filter(None, (provider, tier and f"({tier} tier)"))) if provider else f"the {tier} tier"
+    served = f"{tier} tier" if tier else None
+    whom = f"{provider} ({served})" if provider and served else provider or f"the {served or 'provider without a name'}"
     if not here:
         if base is None:
             return None

@@ -7,7 +7,6 @@ cause is recognised: docs/reconcile.md; how requests are charged: reference 4.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from decimal import Decimal
@@ -17,33 +16,17 @@ from typing import NamedTuple
 import msgspec
 
 from llmhive.catalog.bill import Bill
-from llmhive.catalog.case import Basis, Case, Part, Prices, away, beside
-from llmhive.catalog.cause import AGREED, Cause, Reconciled
-from llmhive.catalog.cost import PARTS
-from llmhive.catalog.endpoint import tier_of
+from llmhive.catalog.case import Basis, Case, Offers, Told, apart, away, beside
+from llmhive.catalog.cause import AGREED, CERTAIN, Cause, Reconciled, dollars
 from llmhive.catalog.price import GAP, Step
 from llmhive.catalog.pricing import EXACT, canonical, plain
-from llmhive.catalog.receipt import shown
 
 #: Between the begin of a request and its end, and two clocks: a time window may have opened or closed.
 _LENGTH = timedelta(minutes=10)
 _NOTHING = Decimal(0)
-#: A token must make so many units of a cut amount's last place, or any amount is some number of them.
-_FINE = Decimal(4)
 #: Beyond such a factor a difference is not one of providers.
 _FACTOR = 10
 _LOGGED = Decimal("0.99")
-_PLACES = {part.name: number for number, part in enumerate(PARTS)}
-#: What may be counted apart from something: its part, that of the other, words for it, the cause.
-_APART = (
-    ("image_output", "text", "image tokens of the answer", Cause.MEDIA),
-    ("audio_output", "text", "audio tokens of the answer", Cause.MEDIA),
-    ("audio", "plain", "audio tokens of the prompt", Cause.MEDIA),
-    ("image_tokens", "plain", "image tokens of the prompt", Cause.MEDIA),
-    ("written", "plain", "tokens written to a cache", Cause.CACHING),
-    ("cached", "plain", "tokens read from a cache", Cause.CACHING),
-    ("written_1h", "plain", "tokens written to a cache for an hour", Cause.CACHING),
-)
 
 
 class _Finding(NamedTuple):
@@ -53,14 +36,14 @@ class _Finding(NamedTuple):
     basis: Basis | None = None  #: None: the usual one
 
 
-def explain(bill: Bill, prices: Prices) -> Reconciled:
+def explain(bill: Bill, offers: Offers) -> Reconciled:
     """Compare a bill with our prices, and find the cause of a difference."""
-    case = Case(bill, prices)
+    case = Case(bill, offers)
     finding = next((found for look in _LOOKS if (found := look(case)) is not None), None) or _unknown(case)
     if case.is_byok:
         finding = _with_own_key(case, finding)
-    if finding.cause not in AGREED and case.is_coarse:
-        finding = finding._replace(is_proven=False)
+    is_told = finding.cause in CERTAIN or (finding.cause is Cause.BEFORE_HISTORY and finding.basis is None)
+    is_proven = finding.is_proven and (is_told or not case.is_coarse)
     basis = finding.basis or case.basis
     paid, ours = bill.billed, None if basis is None else basis.cost
     is_exact = ours is not None and ours == case.amount
@@ -71,7 +54,7 @@ def explain(bill: Bill, prices: Prices) -> Reconciled:
         is_exact = is_exact and fee is not None
         ours = EXACT.add(_NOTHING if bill.upstream is None else ours, fee or _NOTHING)
     return Reconciled(
-        finding.cause, finding.why, finding.is_proven, bill, prices.model_id, paid,
+        finding.cause, finding.why, is_proven, bill, offers.model_id, paid,
         None if ours is None else canonical(ours), is_exact, None if basis is None else basis.step,
     )  # fmt: skip
 
@@ -83,7 +66,7 @@ def _no_amount(case: Case) -> _Finding | None:
     if case.amount is not None:
         return None
     if case.is_byok and case.basis is not None and case.bill.billed is not None:
-        return _Finding(Cause.EXACT, "")
+        return _Finding(Cause.EXACT, "", is_proven=False)
     return _plainly(Cause.NO_AMOUNT)
 
 
@@ -102,8 +85,9 @@ def _agrees(case: Case) -> _Finding | None:
         return _Finding(Cause.FREE, f"It was free, by the price {_while(basis.step)}.", basis=basis)
     price = f"the price {_while(basis.step)}{f', of {basis.step.tag}' if basis.step.tag else ''}"
     why = f"{price[0].upper()}{price[1:]}." if case.bill.at else f"The bill has no time; it is exact at {price}."
-    if case.is_beyond and case.prices.last is not None:
-        why += f" The catalog's last list is of {case.prices.last:%Y-%m-%d}."
+    if case.is_beyond and case.offers.until is not None:
+        whose = "The catalog's last list is" if case.offers.last else "The catalog has the facts shipped with LLMHive,"
+        why += f" {whose} of {case.offers.until:%Y-%m-%d}."
     if basis.cost == case.amount:
         return _Finding(Cause.EXACT, why, basis=basis)
     return _Finding(Cause.ROUNDED, f"Ours is {plain(canonical(basis.cost))}. {why}", basis=basis)
@@ -113,7 +97,7 @@ def _parts(case: Case) -> _Finding | None:
     """What the bill tells of beside the model."""
     for it in case.bases:
         if parts := case.told_with(it):
-            told = ", ".join(f"{'-' * (part < 0)}{shown(part.copy_abs())} for {words}" for _, words, part in parts)
+            told = ", ".join(f"{dollars(part)} for {words}" for _, words, part in parts)
             return _Finding(_largest(parts), f"The bill tells {told}; the rest agrees.", basis=it)
     return None
 
@@ -128,7 +112,9 @@ def _upstream(case: Case) -> _Finding | None:
     if basis is None:
         return None
     cause, words = beside(case, rest) or (Cause.UNKNOWN, "is for something that the bill does not name")
-    return _Finding(cause, f"The model's share, {shown(share)}, agrees; the other {shown(rest)} {words}.", basis=basis)
+    return _Finding(
+        cause, f"The model's share, {dollars(share)}, agrees; the other {dollars(rest)} {words}.", basis=basis
+    )
 
 
 def _nothing(case: Case) -> _Finding | None:
@@ -166,11 +152,40 @@ def _counted_otherwise(case: Case) -> _Finding | None:
 # --- other prices
 
 
+def _before_history(case: Case) -> _Finding | None:
+    """Nothing is known of that time; the first known price may have been in force."""
+    offers, since = case.offers, case.offers.since
+    if not case.is_before or since is None or case.bill.at is None:
+        return None
+    early = case.at_first()
+    found = next((found for look in _OF_ITS_PRICE if (found := look(early)) is not None), None)
+    if found is not None and found.cause is Cause.ZERO_COMPLETION:
+        return found
+    basis = early.basis if found is None else found.basis or early.basis
+    if found is not None and basis is not None:
+        what = f"The first known price, {_while(basis.step)},"
+        told = " gives the amount." if found.cause in AGREED else f" may have been that of then: {_lowered(found.why)}"
+        return _Finding(Cause.BEFORE_HISTORY, f"{what}{told}", basis=basis)
+    facts = f"the catalog has the facts shipped with LLMHive, of {since:%Y-%m-%d}, and no history"
+    begin = facts if offers.first is None else f"the catalog's first list is of {since:%Y-%m-%d}"
+    why = f"Nothing is known of that time: {begin}. `llmhive backfill PATH` takes in older captures."
+    later = (
+        it for steps in (offers.served, offers.listed) for it in case.under(steps, ever=True) if case.fits(it.cost)
+    )
+    if (other := next(later, None)) is not None and case.amount:
+        return _Finding(Cause.BEFORE_HISTORY, f"{why} The price {_while(other.step)} gives the amount.")
+    if basis is not None:
+        why += f" By the first known price it would be {dollars(basis.cost)}."
+    elif offers.model_id is None and offers.why:
+        why += f" {offers.why}"
+    return _Finding(Cause.BEFORE_HISTORY, why)
+
+
 def _about_then(case: Case) -> _Finding | None:
     """The price on the other side of a change, or the listed one."""
     if case.span is None:
         return None
-    for steps in (case.prices.served, case.prices.listed):
+    for steps in (case.offers.served, case.offers.listed):
         if case.fitting(case.under(steps)) is not None and case.bill.provider is not None:
             why = f"It is the listed price, not that which {case.bill.provider} is known to have had."
             return _Finding(Cause.OTHER_PROVIDER, why)
@@ -186,17 +201,16 @@ def _about_then(case: Case) -> _Finding | None:
 
 def _elsewhere(case: Case) -> _Finding | None:
     """An endpoint's price gives the amount: of who served it, of a service tier, of another."""
-    offered = case.prices.offered
+    offered = case.offers.offered
     fitting = {key for key, steps in offered.items() if case.fitting(case.under(steps)) is not None}
-    own = {key for key, steps in offered.items() if case.is_of(steps)}
-    at_tier = {key for key, steps in offered.items() if (tier_of(steps[0].tag or "") if steps else None) is not None}
-    other_tier = at_tier if case.is_ordinary else offered.keys() - at_tier
-    for keys, cause in ((own - other_tier, Cause.OTHER_PROVIDER), (own & other_tier, Cause.TIER)):
+    own, other_tier = case.own(), case.at_other_tier()
+    own_others = {key for key in other_tier if case.is_of(offered[key])}
+    for keys, cause in ((own, Cause.OTHER_PROVIDER), (own_others, Cause.TIER)):
         if keys & fitting:
             return _Finding(cause, f"The price of {_names(keys & fitting)} gives the amount.")
-    if case.fitting(case.under(case.prices.batch)) is not None:
+    if case.fitting(case.under(case.offers.batch)) is not None:
         return _Finding(Cause.TIER, "The price of the model's batch row gives the amount.")
-    for key in sorted(own - other_tier):
+    for key in sorted(own):
         if (basis := case.fitting(case.under(offered[key], ever=True))) is not None:
             why = f"The price of {key}, {_while(basis.step)}, gives the amount; of the bill's time none is known."
             return _Finding(Cause.OTHER_PROVIDER, why)
@@ -218,7 +232,7 @@ def _another_time(case: Case) -> _Finding | None:
     """A price that the model had at some other time."""
     if case.bill.at is None or not case.amount:
         return None
-    ever = [it for steps in (case.prices.served, case.prices.listed)
+    ever = [it for steps in (case.offers.served, case.offers.listed)
             for it in case.under(steps, ever=True) if case.fits(it.cost)]  # fmt: skip
     if not ever:
         return None
@@ -228,23 +242,24 @@ def _another_time(case: Case) -> _Finding | None:
 
 def _not_priced(case: Case) -> _Finding | None:
     """There is no price, or it is too old."""
-    prices, at, last = case.prices, case.bill.at, case.prices.last
+    offers, at, last = case.offers, case.bill.at, case.offers.until
     if at is not None and last is not None and case.is_beyond:
-        hours = (at - last) // timedelta(hours=1)
-        age = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
         what = "No price that is known gives the amount" if case.bases else "No price of it is known"
-        why = f"{what}; the catalog's last list is {age} older than the bill. `llmhive sync` brings a new one."
+        if offers.now is not None and at > offers.now + _LENGTH:
+            why = f"{what}; the bill is of {at:%Y-%m-%d %H:%M} UTC, which is in the future: is its time right?"
+            return _Finding(Cause.AFTER_HISTORY, why, is_proven=False)
+        hours = (at - last) // timedelta(hours=1)
+        age = f"{hours // 24:,} days older than the bill" if hours >= 48 else f"{hours} hours older than the bill"
+        newest = "the facts shipped with LLMHive are" if offers.last is None else "the catalog's last list is"
+        why = f"{what}; {newest} {age}. `llmhive sync` brings today's."
         return _Finding(Cause.AFTER_HISTORY, why, is_proven=False)
     if case.bases:
         return None
-    if prices.model_id is None:
-        return _Finding(Cause.NOT_PRICED, prices.why or "No such model was ever seen.")
-    if at is not None and prices.first is not None and at < prices.first:
-        why = f"History begins {prices.first:%Y-%m-%d}, after the bill. `llmhive backfill` takes in older captures."
-        return _Finding(Cause.NOT_PRICED, why)
-    then = (it.why for it in reversed(prices.served) if it.why and (at is None or away(it, at) == timedelta()))
+    if offers.model_id is None:
+        return _Finding(Cause.NOT_PRICED, offers.why or "No such model was ever seen.")
+    then = (it.why for it in reversed(offers.served) if it.why and (at is None or away(it, at) == timedelta()))
     reason = next(then, None)
-    told = f"{prices.model_id}: {reason}" if reason else f"{prices.model_id} was not listed at that time."
+    told = f"{offers.model_id}: {reason}" if reason else f"{offers.model_id} was not listed at that time."
     return _Finding(Cause.NOT_PRICED, told)
 
 
@@ -253,27 +268,11 @@ def _not_priced(case: Case) -> _Finding | None:
 
 def _solved(case: Case) -> _Finding | None:
     """A whole number of tokens that, counted apart, give the amount."""
-    basis, usage = case.basis, case.bill.usage
-    if basis is None or not case.amount or case.bill.is_summed or case.is_coarse:
+    found = apart(case)
+    if found is None:
         return None
-    lack = EXACT.subtract(case.amount, basis.cost)
-    into = usage.prompt - usage.cached - usage.written - usage.written_1h - usage.audio - usage.image_tokens
-    out = usage.completion - usage.image_output - usage.audio_output
-    for part, of, words, cause in _APART:
-        rate, usual = basis.tariff.rates[_PLACES[part]], basis.tariff.rates[_PLACES[of]]
-        # what caching made of it is told where a cost of it is
-        is_told = case.is_cache_told if cause is Cause.CACHING else of == "plain" and not case.bill.media
-        if rate is None or usual is None or rate == usual or is_told:
-            continue
-        more = EXACT.subtract(rate, usual)
-        if case.bill.places is not None and more.copy_abs() < _FINE.scaleb(-case.bill.places):
-            continue  # some number would always do
-        least = math.floor(Fraction(lack) / Fraction(more))
-        for count in (least, least + 1):
-            cost = EXACT.add(basis.cost, EXACT.multiply(more, Decimal(count)))
-            if 0 < count <= (out if of == "text" else into) and case.fits(cost, by_hand=False):
-                return _Finding(cause, f"It is right with {count:,} {words}, which the bill does not tell.", False)
-    return None
+    cause, count, words = found
+    return _Finding(cause, f"It is right with {count:,} {words}, which the bill does not tell.", is_proven=False)
 
 
 def _beside(case: Case) -> _Finding | None:
@@ -284,7 +283,7 @@ def _beside(case: Case) -> _Finding | None:
     found = beside(case, rest)
     if found is None and case.bill.media:
         found = Cause.MEDIA, "is for images, audio or files, whose tokens the bill does not tell apart"
-    return None if found is None else _Finding(found[0], f"{shown(rest)} {found[1]}.", is_proven=False)
+    return None if found is None else _Finding(found[0], f"{dollars(rest)} {found[1]}.", is_proven=False)
 
 
 def _between(case: Case) -> _Finding | None:
@@ -295,16 +294,16 @@ def _between(case: Case) -> _Finding | None:
     bases = case.bases if is_day else case.bases[:1]
     cheapest, dearest = min(it.cost for it in bases), max(it.cost for it in bases)
     if cheapest < amount < dearest:
-        why = f"The prices in force that day make it {shown(cheapest)} to {shown(dearest)}."
+        why = f"The prices in force that day make it {dollars(cheapest)} to {dollars(dearest)}."
         return _Finding(Cause.PRICE_CHANGE, why, is_proven=False)
     low = min(it.tariff.charge(msgspec.structs.replace(usage, cached=usage.prompt)) for it in bases)
     high = max(it.tariff.charge(msgspec.structs.replace(usage, written=usage.prompt)) for it in bases)
     if low <= amount < cheapest:
-        why = f"What was cached is not told: with all of the prompt it is {shown(low)}, with nothing {shown(cheapest)}."
+        whole, nothing = dollars(low), dollars(cheapest)
+        why = f"What was cached is not told: with all of the prompt it is {whole}, with nothing {nothing}."
     elif is_day and dearest < amount <= high:
-        why = (
-            f"What was written is not told: with all of the prompt it is {shown(high)}, with nothing {shown(dearest)}."
-        )
+        whole, nothing = dollars(high), dollars(dearest)
+        why = f"What was written is not told: with all of the prompt it is {whole}, with nothing {nothing}."
     else:
         return None
     return _Finding(Cause.CACHING, why, is_proven=False)
@@ -332,9 +331,11 @@ def _doubtful(case: Case) -> _Finding | None:
     if bill.provider is not None and not is_known:
         why = f"The catalog does not know what {bill.provider} charged at that time; it is not the listed price."
         return _Finding(Cause.OTHER_PROVIDER, why, is_proven=False)
-    costs = [it.cost for steps in case.prices.offered.values() for it in case.under(steps)]
+    costs = [it.cost for steps in case.offers.offered.values() for it in case.under(steps)]
     if bill.provider is None and costs and min(costs) < amount < max(costs):
-        why = f"Who served it is not told; its providers' prices make it {shown(min(costs))} to {shown(max(costs))}."
+        why = (
+            f"Who served it is not told; its providers' prices make it {dollars(min(costs))} to {dollars(max(costs))}."
+        )
         return _Finding(Cause.OTHER_PROVIDER, why, is_proven=False)
     return None
 
@@ -347,8 +348,8 @@ def _with_own_key(case: Case, finding: _Finding) -> _Finding:
     """What is found of the provider's share, with what OpenRouter billed beside it."""
     basis, bill = finding.basis or case.basis, case.bill
     if finding.cause not in AGREED:
-        return finding._replace(why=f"With your own key: {finding.why[:1].lower()}{finding.why[1:]}")
-    told = "whose share is not told" if bill.upstream is None else f"{shown(bill.upstream)}, as our price says"
+        return finding._replace(why=f"With your own key: {_lowered(finding.why)}")
+    told = "whose share is not told" if bill.upstream is None else f"{dollars(bill.upstream)}, as our price says"
     fee = _NOTHING if basis is None else case.fee(basis.cost)
     if fee is not None:
         why = f"Your own key paid the provider, {told}; OpenRouter billed {'its fee of 5 %' if fee else 'nothing'}."
@@ -357,14 +358,18 @@ def _with_own_key(case: Case, finding: _Finding) -> _Finding:
     cause, words = beside(case, bill.billed) or (Cause.UNKNOWN, "is neither nothing nor the fee of 5 %")
     if case.parts:
         cause, words = _largest(case.parts), "is for what the bill tells beside the model"
-    why = f"Your own key paid the provider, {told}; what OpenRouter billed, {shown(bill.billed)}, {words}."
+    why = f"Your own key paid the provider, {told}; what OpenRouter billed, {dollars(bill.billed)}, {words}."
     return finding._replace(cause=cause, why=why)
 
 
-#: In the order in which they are tried: the first that finds something ends it.
+#: Those that a bill's own price and its own words prove, and all, in the order in which they are tried: the first that
+#: finds something ends it.
+_OF_ITS_PRICE: tuple[Callable[[Case], _Finding | None], ...] = (
+    _agrees, _parts, _upstream, _nothing, _counted_otherwise,
+)  # fmt: skip
 _LOOKS: tuple[Callable[[Case], _Finding | None], ...] = (
-    _no_amount, _response_cache, _agrees, _parts, _upstream, _nothing, _counted_otherwise, _about_then, _elsewhere,
-    _half, _another_time, _not_priced, _beside, _solved, _of_a_day, _doubtful, _between,
+    _no_amount, _response_cache, *_OF_ITS_PRICE, _before_history, _about_then, _elsewhere, _half, _another_time,
+    _not_priced, _beside, _solved, _of_a_day, _doubtful, _between,
 )  # fmt: skip
 
 
@@ -372,8 +377,12 @@ def _plainly(cause: Cause) -> _Finding:
     return _Finding(cause, cause.meaning)
 
 
-def _largest(parts: Collection[Part]) -> Cause:
+def _largest(parts: Collection[Told]) -> Cause:
     return max(parts, key=lambda it: it.amount.copy_abs()).cause
+
+
+def _lowered(sentence: str) -> str:
+    return f"{sentence[:1].lower()}{sentence[1:]}"
 
 
 def _names(keys: Collection[str]) -> str:

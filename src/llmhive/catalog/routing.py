@@ -8,6 +8,7 @@ usage, what a status says, and what the expected cost is worth: decision 0033.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ DIGITS = 20
 _STATUSES: Mapping[int, Band] = {-2: "degraded", -5: "fallback"}
 _ROUNDING = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
 _BANDS: tuple[Band, ...] = get_args(Band)
+
+#: Why there are no bounds where nothing is known of who serves.
+NO_ENDPOINT = "no endpoint is known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,10 @@ def bounds(
         else:
             excluded.append((candidate.name, reason or "what it costs is not known"))
     notes = [*preferences.notes, *_misspelled(preferences, known)]
+    if preferences.zdr and known and all(it.is_zdr is None for it in known):
+        notes.append("who keeps no data is not known yet: `llmhive sync --research` asks")
     if not fits:
-        why = f"none of the {len(known)} endpoints may serve this" if known else "no endpoint is known"
+        why = f"none of the {len(known)} endpoints may serve this" if known else NO_ENDPOINT
         return Bounds(None, None, None, (), tuple(sorted(excluded)), tuple(notes), why)
     used = _shares(fits, preferences, notes)
     costs = [it.cost for it in used]
@@ -165,13 +171,14 @@ def _place(candidate: Candidate, preferences: Preferences) -> int | None:
 
 def _too_dear(pricing: Pricing, limits: Iterable[tuple[str, Decimal]], at: datetime) -> str | None:
     for unit, most in limits:
-        rate = pricing.rate_at(unit, at)
+        rate, per = pricing.rate_at(unit, at), ""
         if unit in {"prompt", "completion"}:
+            per = "/M"
             if rate is None or rate < 0:
                 return f"its {unit} price is not known, and max_price limits it"
             rate = per_million(rate)
         if rate is not None and rate > most:
-            return f"its {unit} price is ${plain(rate)}, and max_price is ${plain(most)}"
+            return f"its {unit} price is ${plain(rate)}{per}, and max_price is ${plain(most)}{per}"
     return None
 
 
@@ -186,7 +193,19 @@ def _misspelled(preferences: Preferences, candidates: Sequence[Candidate]) -> It
     for listed in ("order", "only", "ignore"):
         for name in getattr(preferences, listed):
             if not any(_is_meant(name, it, with_tiers=listed == "ignore") for it in candidates):
-                yield f"`{listed}` names {name}, which means no endpoint of this model"
+                meant = near(name, (word for it in candidates for word in (it.endpoint.tag, it.endpoint.provider_name)))
+                yield f"`{listed}` names {name}, which means no endpoint of this model{meant}"
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What may be meant by a name that is none of the known ones (tags, providers), for the end of a sentence."""
+    by_fold: dict[str, str] = {}
+    for word in known:
+        for part in (word.partition("/")[0], word):
+            by_fold.setdefault(part.casefold(), part)
+    by_fold.pop(name.casefold(), None)
+    found = difflib.get_close_matches(name.casefold(), by_fold, n=3, cutoff=0.7)
+    return f"; near it: {', '.join(by_fold[it] for it in found)}" if found else ""
 
 
 # --- who is asked first

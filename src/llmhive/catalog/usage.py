@@ -17,9 +17,10 @@ import msgspec
 
 from llmhive.errors import UsageError
 
-#: A count that is read has at most so many digits: more is no count of tokens, and might not be priced exactly.
+#: A count has at most so many digits: more is no count of tokens, and might not be priced exactly.
 DIGITS = 15
 _LIMIT = 10**DIGITS - 1
+_NONE, _ONE = 0, 1
 _WHOLE = re.compile(rf"([0-9]{{1,{DIGITS}}})(?:\.0*)?", re.ASCII)
 #: Where usage may lie in an answer: responses and last chunks, `/generation`, the last event of the Responses API.
 _WRAPPERS = ("usage", "data", "response")
@@ -34,7 +35,9 @@ _UNDERSTOOD = (
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What one request used, or the sum of several: whole numbers of 0 or more, anything else is a `UsageError`."""
+    """What one request used, or the sum of several: whole numbers of 0 or more, of at most 15 digits. Anything else is
+    a `UsageError`.
+    """
 
     prompt: int = 0  #: tokens in: plain, cached, written, audio and image ones
     completion: int = 0  #: tokens out: text, reasoning, audio and image ones
@@ -52,26 +55,27 @@ class Usage(msgspec.Struct, frozen=True):
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        # written out: a loop takes three times as long, and this stands before every price
+        # written out: a loop takes three times as long, and this stands before every price. Most counts are what they
+        # are by default, and that is seen most quickly by identity; what is not the same object is looked at
         if (
-            type(self.prompt) is not int or self.prompt < 0
-            or type(self.completion) is not int or self.completion < 0
-            or type(self.cached) is not int or self.cached < 0
-            or type(self.written) is not int or self.written < 0
-            or type(self.written_1h) is not int or self.written_1h < 0
-            or type(self.reasoning) is not int or self.reasoning < 0
-            or type(self.audio) is not int or self.audio < 0
-            or type(self.audio_cached) is not int or self.audio_cached < 0
-            or type(self.audio_output) is not int or self.audio_output < 0
-            or type(self.image_tokens) is not int or self.image_tokens < 0
-            or type(self.image_output) is not int or self.image_output < 0
-            or type(self.images) is not int or self.images < 0
-            or type(self.requests) is not int or self.requests < 0
-            or type(self.web_searches) is not int or self.web_searches < 0
+            type(self.prompt) is not int or not 0 <= self.prompt <= _LIMIT
+            or type(self.completion) is not int or not 0 <= self.completion <= _LIMIT
+            or ((it := self.cached) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.written) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.written_1h) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.reasoning) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.audio) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.audio_cached) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.audio_output) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.image_tokens) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.image_output) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.images) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.requests) is not _ONE and (type(it) is not int or not 0 <= it <= _LIMIT))
+            or ((it := self.web_searches) is not _NONE and (type(it) is not int or not 0 <= it <= _LIMIT))
         ):  # fmt: skip
             for name in FIELDS:
                 value = getattr(self, name)
-                if type(value) is not int or value < 0:
+                if type(value) is not int or not 0 <= value <= _LIMIT:
                     _refuse(name, value)
 
     @classmethod

@@ -1,28 +1,29 @@
-"""cost, verify: what a request or a whole file of them cost, and whether a receipt is right."""
+"""cost: what a request or a whole file of them cost; the proof of it is in `proofs`."""
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
-from llmhive.app.cli import priced, receipts, render, times
+from llmhive.app.cli import priced, proofs, receipts, render, times
 from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog
-from llmhive.app.proof import Check
 from llmhive.app.wiring import now
-from llmhive.catalog.usage import DIGITS, Usage
-from llmhive.errors import UsageError
+from llmhive.catalog.bill import Bill
+from llmhive.catalog.endpoint import ORDINARY
+from llmhive.catalog.preferences import split_suffix
+from llmhive.catalog.usage import DIGITS, Usage, is_told
+from llmhive.errors import NotFound, Unpriced, UsageError
 
-_COUNT = re.compile(r"([0-9]+(?:[_,][0-9]{3})*(?:\.[0-9]+)?)([kKmMbB]?)", re.ASCII)
+_COUNT = re.compile(r"([0-9]+(?:[_,][0-9]{3})*)(?:(\.[0-9]+)?([kKmMbB]))?", re.ASCII)
+_POINT = re.compile(r"[0-9_,]+\.[0-9]+", re.ASCII)
 _SIZES = {"": 0, "k": 3, "m": 6, "b": 9}
 #: What is a part of what; without the whole a part is most likely a slip, and priced it would be too dear or too cheap.
 _PARTS = {
@@ -47,15 +48,20 @@ def _names(help: str, *flags: str) -> Any:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (cost, verify):
+    for command in (cost, proofs.verify):
         app.command(rich_help_panel="Cost", help=render.help_of(command))(command)
 
 
 def cost(
     subject: Annotated[
-        str,
-        typer.Argument(metavar="MODEL|FILE", help="A model's id or slug; or a file of usages: .parquet, .csv, .jsonl."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="MODEL|FILE",
+            help="A model's id or slug; or a file of usages: .parquet, .csv, .jsonl. A whole response (--usage) names "
+            "its model itself.",
+            show_default=False,
+        ),
+    ] = None,
     prompt: Annotated[str | None, _count("Tokens in, cached and written ones included: 12000, 12k, 1.5M.")] = None,
     completion: Annotated[str | None, _count("Tokens out, reasoning included.")] = None,
     cached: Annotated[str | None, _count("Of the prompt: read from a cache.")] = None,
@@ -74,8 +80,8 @@ def cost(
         str | None,
         typer.Option(
             metavar="JSON",
-            help="Instead of counts the `usage` object of OpenRouter, OpenAI or Anthropic, or the response it is in: "
-            "as JSON, as a file, or - for stdin.",
+            help="Instead of counts the `usage` object of OpenRouter, OpenAI or Anthropic, or the response it is in, "
+            "which also says the model, when, and who served it: as JSON, as a file, or - for stdin.",
             rich_help_panel=_USED,
         ),
     ] = None,
@@ -83,7 +89,7 @@ def cost(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When: 2026-03-01T12:00Z, 30d (ago); without it now. In a file: of every row.",
+            help="When: 2026-03-01T12:00Z, 30d (ago), now; without it now. In a file: of every row.",
             rich_help_panel=_WHEN,
         ),
     ] = None,
@@ -162,7 +168,7 @@ def cost(
     prompt, completion, cached and so on, by these names, by OpenRouter's, or by those that --column tells.
 
     Examples: llmhive cost anthropic/claude-sonnet-4.5 --prompt 12000 --completion 800 --cached 10000 ·
-    llmhive cost openai/gpt-5 --usage response.json --at 2026-03-01T12:00Z ·
+    llmhive cost --usage response.json · llmhive cost openai/gpt-5 --prompt 12k --at 2026-03-01T12:00Z ·
     llmhive cost usage.parquet -o priced.parquet --column prompt=tokens_in
     """  # fmt: skip
     counts = {
@@ -181,31 +187,78 @@ def cost(
         "output": output, "column": column, "engine": engine != priced.ENGINES[0], "master": master,
     }  # fmt: skip
     present = now()
-    instant = None if at is None else times.instant(at, present)
-    if priced.is_file(subject):
+    instant = None if at is None else _instant(at, present)
+    if subject is not None and priced.is_file(subject):
         _refuse(of_one, f"is for one request, and {subject} is a file: its columns tell")
         priced.run(Path(subject), output, _columns(column or ()), instant, engine, master, json=json)
         return
-    _refuse(of_many, f"is for a file of usages, and {subject} is none")
-    used = _usage(told, usage)
+    _refuse(of_many, f"is for a file of usages, and {subject or 'this'} is none")
+    for name, value in (("provider", provider), ("tier", tier), *(("only", it) for it in only or ())):
+        if value is not None and not value.strip():
+            raise UsageError(f"{_option(name)} is empty: name one, or leave it out.")
+    used, bill = _usage(told, usage)
+    if subject is None and bill is None:
+        raise UsageError(
+            "Say what was used: MODEL --prompt 12000 --completion 800, --usage with a whole response, or a FILE."
+            if usage is None else "--usage tells no model: say MODEL as well, or give the whole response."
+        )  # fmt: skip
     preferences = _preferences(prefer, only, ignore, order, quantization, zdr, max_price, sort)
+    known = None if known_at is None else _instant(known_at, present)
+    is_byok: bool | None = byok or byok_fee or None
+    if bill is not None:
+        is_byok = bill.is_byok if is_byok is None else is_byok
+        instant = bill.at if instant is None else instant
+        if known is None:
+            # what was believed is the listed price, whoever served it
+            provider = bill.provider if provider is None else provider
+            tier = bill.tier if tier is None and (bill.tier or "").casefold() not in ORDINARY else tier
     with Catalog.open() as catalog:
-        receipt = catalog.cost(
-            subject,
-            used,
-            at=instant,
-            known_at=None if known_at is None else times.instant(known_at, present),
-            provider=provider,
-            tier=tier,
-            is_byok=byok or byok_fee or None,
-            has_fee=byok_fee,
-            bounds=preferences or True,
-            sealed=json,
-        )
+        if bill is not None:
+            subject = _agreed(catalog, subject, bill.model)
+        assert subject is not None
+        try:
+            receipt = catalog.cost(
+                subject, used, at=instant, known_at=known, provider=provider, tier=tier, is_byok=is_byok,
+                has_fee=byok_fee, bounds=preferences or True, sealed=json,
+            )  # fmt: skip
+        except Unpriced as error:
+            if bill is None or bill.at is None or at is not None or known is not None:
+                raise
+            raise Unpriced(f"{error} The response is of then; `--at now` asks for today's price.") from error
     if json:
         render.as_json(receipt.to_json())
     else:
-        receipts.show(render.out(), receipt, is_asked_who=bool(preferences))
+        receipts.show(
+            render.out(), receipt, is_asked_who=bool(preferences), is_then=instant is not None,
+            billed=None if bill is None else bill.billed,
+        )  # fmt: skip
+
+
+def _instant(text: str, present: datetime) -> datetime:
+    return present if text.strip().casefold() == "now" else times.instant(text, present)
+
+
+def _agreed(catalog: Catalog, asked: str | None, answered: str) -> str:
+    """The model that is asked for, or else the one that answered; raises `UsageError` where they are not the same."""
+    if asked is None:
+        return answered
+    ours, theirs = _meant(catalog, asked), _meant(catalog, answered)
+    if ours is not None and theirs is not None and ours != theirs:
+        raise UsageError(
+            f"MODEL is {asked}, but the response says that {answered} answered: leave out MODEL to price what "
+            "answered, or give no more than its `usage` to price another model."
+        )
+    return asked
+
+
+def _meant(catalog: Catalog, name: str) -> str | None:
+    """The id that a name means, as it is or without a suffix that routes; None: none."""
+    for it in dict.fromkeys((name, split_suffix(name)[0])):
+        try:
+            return str(catalog.model(it)["id"])
+        except NotFound:
+            continue
+    return None
 
 
 def _refuse(given: Mapping[str, object], why: str) -> None:
@@ -214,13 +267,16 @@ def _refuse(given: Mapping[str, object], why: str) -> None:
         raise UsageError(f"{', '.join(names)} {why}.")
 
 
-def _usage(counts: Mapping[str, str], told: str | None) -> Usage | dict[str, Any]:
-    """What was used, by options or by a document, which may also say whose key it was."""
+def _usage(counts: Mapping[str, str], told: str | None) -> tuple[Usage | dict[str, Any], Bill | None]:
+    """What was used, by options or by a document; and where that is a whole response, all that it says."""
     if told is not None:
         if counts:
             raise UsageError(f"--usage tells every count: leave out {', '.join(map(_option, counts))}, or --usage.")
         document = _document(told, "--usage")
-        return document if isinstance(document, dict) else Usage.of(document)
+        bill = _bill(document)
+        if bill is not None:
+            return bill.usage, bill
+        return document if isinstance(document, dict) else Usage.of(document), None
     if not set(counts) - {"requests"}:
         raise UsageError(
             "Say what was used: --prompt 12000 --completion 800 (and --cached, --reasoning, --images …), or --usage "
@@ -229,7 +285,21 @@ def _usage(counts: Mapping[str, str], told: str | None) -> Usage | dict[str, Any
     for whole, parts in _PARTS.items():
         if whole not in counts and (part := next((name for name in parts if name in counts), None)):
             raise UsageError(f"{_option(part)} is a part of {_option(whole)}: say how much that was in all.")
-    return Usage(**{name: _number(_option(name), text) for name, text in counts.items()})
+    return Usage(**{name: _number(_option(name), text) for name, text in counts.items()}), None
+
+
+def _bill(document: Any) -> Bill | None:
+    """What a whole response says, or a record of `/generation`; None of a usage alone, which names no model."""
+    for wrapper in ("data", "response"):
+        if isinstance(document, dict) and isinstance(document.get(wrapper), dict):
+            document = document[wrapper]
+    if not isinstance(document, dict) or not any(is_told(document, name) for name in ("model", "model_permaslug")):
+        return None
+    # what it cost is not in every response
+    usage = document.get("usage")
+    if isinstance(usage, dict):
+        return Bill.of({**document, "usage": {"cost": None, **usage}})
+    return Bill.of({"total_cost": None, **document})
 
 
 def _option(name: str) -> str:
@@ -240,9 +310,15 @@ def _number(option: str, text: str) -> int:
     """A count: ``12000``, ``12_000``, ``12k``, ``1.5M``; none that is rounded."""
     match = _COUNT.fullmatch(text.strip())
     if match is not None:
-        number = Decimal(re.sub("[_,]", "", match[1])).scaleb(_SIZES[match[2].lower()])
+        digits, decimals, size = match.groups(default="")
+        number = Decimal(re.sub("[_,]", "", digits) + decimals).scaleb(_SIZES[size.lower()])
         if number == int(number) and number < 10**DIGITS:
             return int(number)
+    elif _POINT.fullmatch(text.strip()):
+        raise UsageError(
+            f"{option}: a decimal point is for k, M and B, as 12.5k; write twelve thousand as 12000, 12_000 or 12k, "
+            f"not {text!r}."
+        )
     raise UsageError(f"{option} is a whole number of at most {DIGITS} digits, as 12000, 12k or 1.5M; not {text!r}.")
 
 
@@ -251,24 +327,8 @@ def _document(told: str, option: str) -> Any:
     if told.lstrip()[:1] in {"{", "["}:
         content, name = os.fsencode(told), option
     else:
-        content, name = read(told)
-    return decoded(content, name)
-
-
-def decoded(content: bytes, name: str) -> Any:
-    """What JSON says; raises `UsageError`, which calls it by its name."""
-    try:
-        return msgspec.json.decode(content.removeprefix(codecs.BOM_UTF8))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{name} is no JSON: {error}.") from error
-
-
-def read(path: str) -> tuple[bytes, str]:
-    """The content of a file or of stdin (``-``), and what to call it."""
-    try:
-        return (sys.stdin.buffer.read(), "standard input") if path == "-" else (Path(path).read_bytes(), path)
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+        content, name = proofs.read(told)
+    return proofs.decoded(content, name)
 
 
 def _preferences(
@@ -311,60 +371,3 @@ def _columns(pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--column is written OURS=THEIRS, as prompt=tokens_in, not {pair!r}.")
         found[ours] = theirs
     return found
-
-
-# --- the proof
-
-
-def verify(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What `llmhive cost … --json` printed; - for stdin.")],
-    json: Json = False,
-) -> None:
-    """Check that a receipt is right. Ends with 1 when anything is wrong.
-
-    Its digest is checked, its lines and its total are computed anew from the price history, and its rates are looked up
-    in the stored answer of OpenRouter that they were read from. The file holds one receipt, a list of them, or an
-    object with such a list as its `data`.
-    """
-    content, name = read(file)
-    document = decoded(content, name)
-    sealed, missing = _sealed(document, name)
-    with Catalog.open() as catalog:
-        proofs = [(receipt, catalog.verify(receipt)) for receipt in sealed]
-    is_right = all(receipts.is_right(checks) for _, checks in proofs)
-    if json:
-        data = [_proof(receipt, checks) for receipt, checks in proofs]
-        render.as_json({"ok": is_right, "total": len(data), "without_receipt": missing, "data": data})
-    else:
-        receipts.show_checks(render.out(), proofs)
-        if missing:
-            what = "entry has" if missing == 1 else "entries have"
-            render.out().print(f"{missing:,} more {what} no receipt, but an error.", style="yellow")
-    raise typer.Exit(0 if is_right else 1)
-
-
-def _sealed(document: Any, name: str) -> tuple[list[dict[str, Any]], int]:
-    """The receipts of a document, all of them sealed, and how many entries say why they have none; `UsageError`."""
-    found = document["data"] if isinstance(document, dict) and isinstance(document.get("data"), list) else document
-    listed = found if isinstance(found, list) else [found]
-    sealed = []
-    for number, it in enumerate(listed, start=1):
-        if found is listed and isinstance(it, dict) and it.keys() <= {"error", "model"}:
-            # as `POST /api/cost` answers, of many
-            continue
-        if not isinstance(it, dict) or not (
-            isinstance(it.get("digest"), str) and isinstance(it.get("price_from"), dict)
-        ):
-            where = name if found is not listed else f"Entry {number} of {name}"
-            raise UsageError(
-                f"{where} is no sealed receipt: it has no digest. `llmhive cost MODEL … --json` makes one."
-            )
-        sealed.append(it)
-    if not sealed:
-        raise UsageError(f"There is no receipt in {name}.")
-    return sealed, len(listed) - len(sealed)
-
-
-def _proof(receipt: Mapping[str, Any], checks: Sequence[Check]) -> dict[str, Any]:
-    told = {name: receipt.get(name) for name in ("model", "at", "total", "digest")}
-    return told | {"ok": receipts.is_right(checks), "checks": [it.to_json() for it in checks]}

@@ -259,7 +259,7 @@ _IDS = frozenset(_SAYS_ID)
 
 
 def _too_large(most: int) -> str:
-    return f"The request is larger than the {most} bytes that it may have (SERVE_MAX_BODY_KB, but for `POST /api/cost`)."
+    return f"The request is larger than {most} bytes (SERVE_MAX_BODY_KB; `POST /api/cost` may have more)."
 
 
 def _shown(scope: Scope) -> str:
