@@ -13,14 +13,17 @@ import pytest
 
 from llmhive.app import costs, wiring
 from llmhive.app.library import Catalog
+from llmhive.app.openrouter.backfill import backfill
 from llmhive.app.pricebook import PriceBook
 from llmhive.app.settings import read
 from llmhive.catalog.cause import Cause
+from llmhive.catalog.gate import Limits
 from llmhive.catalog.receipt import digest_of
 from llmhive.catalog.usage import Usage
 from llmhive.errors import DatabaseUnavailable, NotFound, Unpriced, UsageError
+from llmhive.store import runs
 from llmhive.store.database import Database
-from tests.support import Live
+from tests.support import Live, runner_at
 
 DAY = datetime(2026, 5, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -205,12 +208,71 @@ def test_a_sealed_receipt_is_verified_and_any_change_is_found(catalog: Catalog) 
         assert not all(check.is_right for check in catalog.verify(told | change)), change
 
 
-def test_who_seals_a_wrong_receipt_anew_is_found_by_recomputation(catalog: Catalog) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"total": "0.0053"}, {"usage": {"prompt": 1001, "completion": 100}}, {"override": None}, {"overrides": []},
+        {"billed": "0"}, {"upstream": "0.0052"}, {"currency": "EUR"}, {"is_byok": True}, {"lines": []},
+        {"usage": {"prompt": 9, "usage": {"prompt": 1000, "completion": 100}}}, {"at": "2026-05-04T19:00:00Z"},
+        {"price_from": {"source": "catalog"}},
+    ],
+)  # fmt: skip
+def test_who_seals_a_wrong_receipt_anew_is_found_by_recomputation(catalog: Catalog, change: dict[str, Any]) -> None:
     told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
-    for change in ({"total": "0.0053"}, {"usage": {"prompt": 1001, "completion": 100}}, {"override": None}):
-        forged = told | change
-        forged["digest"] = digest_of(forged)
-        assert not all(check.is_right for check in catalog.verify(forged)), change
+    forged = told | change
+    forged["digest"] = digest_of(forged)
+    assert not all(check.is_right for check in catalog.verify(forged))
+
+
+@pytest.mark.parametrize(
+    "change", [{"from": "2026-05-04T02:00:00Z"}, {"digest": "0" * 64}, {"source": "endpoint"}, {"provider": "Acme"}]
+)
+def test_who_seals_another_source_anew_is_found_out(catalog: Catalog, change: dict[str, Any]) -> None:
+    told = catalog.cost("acme/tiered", USED, at=DAY + HOUR, sealed=True).to_json()
+    forged = told | {"price_from": told["price_from"] | change}
+    forged["digest"] = digest_of(forged)
+    assert not all(check.is_right for check in catalog.verify(forged))
+
+
+def test_a_body_that_says_otherwise_is_found(catalog: Catalog, database: Database) -> None:
+    """Somebody changed the history: the raw body still tells what was served."""
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE model_price SET rate = '0.000009' WHERE model_id = 'acme/one' AND unit = 'prompt'"
+        )
+    told = catalog.cost("acme/one", USED, at=DAY + HOUR, sealed=True).to_json()
+    (wrong,) = [check for check in catalog.verify(told) if not check.is_right]
+    assert (wrong.what, "has other rates: prompt" in wrong.detail) == ("body", True)
+
+
+def test_a_receipt_stays_right_when_older_captures_come_later(
+    database: Database, now: datetime, tmp_path: Path
+) -> None:
+    live = Live(database)
+    live(DAY, body(ONE))
+    catalog = Catalog(read({}), database)
+    told = catalog.cost("acme/one", USED, at=DAY + HOUR, sealed=True).to_json()
+    (tmp_path / "2026-05-03T180000Z.json").write_bytes(body(ONE, TIERED))
+    backfill(runner_at(database, DAY + 2 * HOUR), tmp_path, Limits(), trigger="test")
+    later = Catalog(read({}), database)
+    assert later.cost("acme/one", USED, at=DAY + HOUR).to_json()["price_from"]["from"] == "2026-05-03T18:00:00Z"
+    assert all(check.is_right for check in later.verify(told)), later.verify(told)
+
+
+def test_a_receipt_of_shipped_facts_stays_right_after_the_first_sync(database: Database, now: datetime) -> None:
+    from llmhive.app.openrouter.pipeline import apply_bootstrap
+
+    with database.write() as connection:
+        claimed = runs.claim(connection, "bootstrap", trigger="t", owner="t", now=DAY, interval=None)
+        assert isinstance(claimed, runs.Claimed)
+        apply_bootstrap(connection, run_id=claimed.run_id, now=DAY)
+        runs.end(connection, claimed.run_id, "completed", now=DAY)
+    catalog = Catalog(read({}), database)
+    told = catalog.cost("openai/gpt-4o", USED, sealed=True, known_at=DAY + HOUR).to_json()
+    assert told["price_from"]["source"] == "bootstrap"
+    Live(database)(DAY + 12 * HOUR, body(ONE))
+    checks = Catalog(read({}), database).verify(told)
+    assert all(check.is_right for check in checks), checks
 
 
 def test_a_receipt_stays_right_when_its_price_has_ended(database: Database, now: datetime) -> None:
@@ -261,7 +323,7 @@ def test_where_no_body_is_kept_there_is_no_check(database: Database, now: dateti
         (None, "no raw body is kept of a price from the endpoint"),
         ({"digest": "ab" * 32}, f"no raw body is kept of it; the offer as it is stored has the digest {'ab' * 32}"),
     ):
-        check = catalog._body(msgspec.structs.replace(receipt, step=step, source=source))
+        check = catalog._body(step, source or {})
         assert (check.is_right, check.is_checked, check.detail) == (True, False, said)
 
 

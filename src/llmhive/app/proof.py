@@ -10,12 +10,13 @@ from typing import Any
 from llmhive.app.costs import Costs
 from llmhive.app.openrouter.decode import decode
 from llmhive.catalog.cost import WORDS
+from llmhive.catalog.feed import Scope
 from llmhive.catalog.hold import PRICING
-from llmhive.catalog.price import believed_step
+from llmhive.catalog.price import Step, believed_step
 from llmhive.catalog.pricing import Pricing
 from llmhive.catalog.receipt import Receipt, condition, digest_of
 from llmhive.catalog.usage import Usage, shown
-from llmhive.errors import UsageError
+from llmhive.errors import BadAnswer, StoreError, UsageError
 from llmhive.store import captures
 
 
@@ -36,6 +37,14 @@ class Check:
             "is_checked": self.is_checked,
             "detail": self.detail,
         }
+
+
+#: What is computed anew from the usage, the instant and the history.
+_COMPUTED = (
+    "model", "currency", "usage", "total", "billed", "upstream", "is_byok", "has_fee", "override", "overrides",
+)  # fmt: skip
+#: What ``price_from`` tells of the capture that first showed a price.
+_OF_A_CAPTURE = ("from", "capture", "fetched_at", "scope", "run", "digest")
 
 
 class Proofs(Costs):
@@ -66,23 +75,33 @@ class Proofs(Costs):
         except (UsageError, ValueError, KeyError, TypeError, OverflowError) as error:
             return [*checks, Check("price", False, f"it cannot be computed anew: {error}"[:300])]
         found = anew.to_json()
-        for name in ("model", "total", "billed", "upstream", "override", "overrides"):
+        for name in _COMPUTED:
             checks.append(_compared(name, receipt.get(name), found[name]))
         checks.append(_lines(receipt.get("lines"), found["lines"]))
-        said, is_now = dict(receipt["price_from"]), found["price_from"]
+        said, is_now = dict(receipt["price_from"]), dict(found["price_from"])
         said["to"] = is_now["to"]  # a price that was open may have ended since
+        if said.get("source") == "bootstrap" == is_now["source"]:
+            # what is believed of facts begins when they were loaded, what is known of them when they were gathered
+            said = is_now
+        elif _is_later(said, anew.step):
+            # older captures came since and say the same: what the receipt names still holds
+            is_now = {**is_now, **{name: said.get(name) for name in _OF_A_CAPTURE}}
         checks.append(_fields("price_from", said, is_now))
-        return [*checks, self._body(anew), Check("rest", True, "bounds, notes, incomplete: by the digest only", False)]
+        body = self._body(anew.step, is_now)
+        return [*checks, body, Check("rest", True, "bounds, notes, incomplete: by the digest only", False)]
 
     def _anew(self, receipt: Mapping[str, Any]) -> Receipt:
         for name in ("provider", "tier"):
             if not isinstance(receipt.get(name), str | None):
                 raise UsageError(f"its {name} is no text")
+        at, known_at = _instant(receipt["at"]), receipt.get("known_at")
+        if known_at is None and receipt["price_from"].get("source") == "bootstrap":
+            known_at = receipt["at"]  # once there is a history, facts are what was believed before it
         return self.cost(
             str(receipt["model"]),
             Usage.of(receipt["usage"]),
-            at=_instant(receipt["at"]),
-            known_at=None if receipt.get("known_at") is None else _instant(receipt["known_at"]),
+            at=at,
+            known_at=None if known_at is None else _instant(known_at),
             provider=receipt.get("provider"),
             tier=receipt.get("tier"),
             is_byok=receipt.get("is_byok") is True,
@@ -90,18 +109,24 @@ class Proofs(Costs):
             sealed=True,
         )
 
-    def _body(self, receipt: Receipt) -> Check:
-        """Whether the raw body that a price was read from says so."""
-        source, step = receipt.source or {}, receipt.step
+    def _body(self, step: Step, source: Mapping[str, Any]) -> Check:
+        """Whether the raw body that a price was read from says so; `source` is a receipt's ``price_from``."""
         if source.get("digest") is None:
             return Check("body", True, f"no raw body is kept of a price from the {step.source}", False)
         if step.source != "catalog" or source.get("capture") is None:
             detail = f"no raw body is kept of it; the offer as it is stored has the digest {source['digest']}"
             return Check("body", True, detail, False)
         name = f"the raw body {source['digest']} of capture {source['capture']}"
-        with self._database.read() as connection:
-            content = captures.read_body(connection, source["digest"])
-        listed = {it.version.model.id: it.version.model for it in decode(content, source["scope"]).records}
+        try:
+            with self._database.read() as connection:
+                content = captures.read_body(connection, str(source["digest"]))
+                is_of_then = captures.is_fetched(connection, str(source["digest"]), _instant(source["from"]))
+            scope: Scope = "text" if source.get("scope") == "text" else "all"
+            listed = {it.version.model.id: it.version.model for it in decode(content, scope).records}
+        except (StoreError, BadAnswer) as error:
+            return Check("body", False, f"{name} cannot be read: {error}"[:300])
+        if not is_of_then:
+            return Check("body", False, f"{name} was not fetched at {source['from']}")
         model = listed.get(step.model_id)
         served = None if model is None else believed_step(model, step.begin, None, is_active=True, is_bootstrap=False)
         if served is None or served.pricing is None:
@@ -114,6 +139,15 @@ class Proofs(Costs):
             but = " but for what was held" * bool(wrong)
             return Check("body", True, f"{name} lists the rates that the recomputed price has{but}")
         return Check("body", False, f"{name} has other rates: {', '.join(wrong)}")
+
+
+def _is_later(said: Mapping[str, Any], step: Step) -> bool:
+    """Whether a receipt names a later capture of the very price that is known to be in force since before."""
+    try:
+        begin = _instant(said["from"])
+    except (KeyError, UsageError, ValueError):
+        return False
+    return said.get("source") == "catalog" == step.source and step.since is None and step.holds(begin)
 
 
 def _is_sealed(receipt: Mapping[str, Any]) -> bool:

@@ -140,6 +140,13 @@ class Reader:
         return self._last[1]
 
 
+def is_fetched(connection: sa.Connection, digest: str, at: datetime) -> bool:
+    """Whether a body was fetched at an instant, and is part of history."""
+    c = capture.c
+    chosen = sa.select(c.id).where(c.digest == digest, c.fetched_at == at, IN_HISTORY).limit(1)
+    return connection.execute(chosen).first() is not None
+
+
 def read_body(connection: sa.Connection, digest: str, known: tuple[str, bytes] | None = None) -> bytes:
     """The raw bytes of a body; raises `StoreError` where they are not what was stored. `known` is a body at hand."""
     frames = []
