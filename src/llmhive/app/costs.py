@@ -210,18 +210,20 @@ class _PriceList:
 
     def _told(self, known: Known, steps: Iterable[Step]) -> list[Step]:
         found: list[Step] = []
-        now = wiring.now() + _AHEAD
+        now, replace = wiring.now() + _AHEAD, msgspec.structs.replace
+        doubted = known.settled_until + timedelta(microseconds=1)
         for step in steps:
-            if step.end is not None:
-                found.append(step)
-                continue
-            begin, replace = step.begin, msgspec.structs.replace
-            if begin < known.settled_until < now:
-                found.append(replace(step, end=known.settled_until))
-                begin = known.settled_until
-            doubts = known.doubts if begin >= known.settled_until else ()
-            found.append(replace(step, begin=begin, end=now, incomplete=(*step.incomplete, *doubts)))
-            found.append(replace(step, begin=now, pricing=None, why="it is in the future: nothing is known of it yet."))
+            end = now if step.end is None else step.end
+            for first, last, doubts in (
+                (step.begin, min(end, doubted), ()), (max(step.begin, doubted), end, known.doubts),
+            ):  # fmt: skip
+                if first < last:
+                    told = (*step.incomplete, *doubts)
+                    since = step.since or step.begin
+                    found.append(replace(step, begin=first, end=last, since=since, incomplete=told))
+            if step.end is None:
+                why = "it is in the future: nothing is known of it yet."
+                found.append(replace(step, begin=now, pricing=None, why=why))
         return found
 
 

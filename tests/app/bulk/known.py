@@ -52,4 +52,4 @@ class Known:
         found = held[0] if held else None
         if found is None or found.pricing is None:
             return None
-        return Tariffs(found.pricing).at(usage.prompt, at).charge(usage)
+        return Tariffs(found.pricing).at(usage.prompt // max(usage.requests, 1), at).charge(usage)

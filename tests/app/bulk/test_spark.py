@@ -98,3 +98,21 @@ def test_many_changes(tmp_path: Path) -> None:
     one = price_file(source, None, Columns(), KNOWN)
     assert one == price_file(source, None, Columns(), KNOWN, engine="spark")
     assert len(one.by_day) > 50
+
+
+def test_sums_of_requests_and_what_is_odd(tmp_path: Path) -> None:
+    import duckdb
+
+    source = tmp_path / "in.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT * FROM (VALUES ('a/tiers'), ('a/search'), (NULL), (''), ('no/such')) m(model), "
+            "(VALUES (TIMESTAMP '2025-01-10'), (TIMESTAMP '1969-12-31 12:00:00'), (NULL)) t(\"at\"), "
+            "(VALUES (1000), (1001), (2001), (NULL)) p(prompt), (VALUES (0), (1), (2), (NULL)) r(requests), "
+            f"(VALUES (0), (1)) i(images)) TO '{source}'"
+        )
+    one = price_file(source, tmp_path / "duck.parquet", Columns(), KNOWN)
+    two = price_file(source, tmp_path / "spark.parquet", Columns(), KNOWN, engine="spark")
+    assert one == two
+    assert len(one.incomplete) > 2
+    assert 0 < one.total.priced < one.total.rows

@@ -1,8 +1,11 @@
 """The pricing of a file as SQL: one text, which DuckDB and Apache Spark both run; pure.
 
-It uses what both have: ANSI identifiers, CASE, decimal arithmetic, and the functions ``unix_micros``, ``regexp_like``
-and ``get_json_object``, which Spark brings and `duck` defines. The tables it joins are those of `table`; the view
-``usages`` is the file as it is, or its lines in a column ``value``. Columns of our own are called ``_hive_…`` inside.
+It uses what both have: ANSI identifiers, CASE, decimal arithmetic, and functions that Spark brings and `duck` defines.
+The tables it joins are those of `table`; the view ``usages`` is the file as it is, or its lines in a column ``value``.
+Columns of our own are called ``_hive_…`` inside.
+
+What is known of the quantities of a file (`Plan.extents`) is not asked of each row again, and lets costs be computed
+by 64-bit numbers (`rates`). Keys of joins are BIGINT, since a cast hides from DuckDB how large they become.
 
 Every join meets exactly one row, so that as many rows come out as went in, in their order.
 """
@@ -13,145 +16,66 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from decimal import Decimal
 
-from llmhive.app.bulk.columns import Column
-from llmhive.app.bulk.table import FIELD_OF, NO_MODEL, Prices, micros
-from llmhive.catalog.usage import FIELDS
+from llmhive.app.bulk.rates import DECIMALS, FIELD_OF, Term
+from llmhive.app.bulk.reading import MOST, Reading, quoted
+from llmhive.app.bulk.table import NO_MODEL, Prices
 
-#: A quantity is DECIMAL(11,0).
-MOST = 10**11 - 1
+#: A quantity, at most `MOST`.
 QUANTITY = "DECIMAL(11,0)"
 #: Where all quantities together have no more bits, none is larger than `MOST`.
 _BITS = (1 << 36) - 1
 _MASK = (1 << 37) - 1
-_DAY = 86_400_000_000
-_MONDAY = 3 * _DAY  # 1970 began on a Thursday
+_MONDAY = 3 * 86_400_000_000  # 1970 began on a Thursday
 #: What is added to each row, in order.
 ADDED = ("cost", "priced_model", "price_from", "billed_cost", "unpriced_because", "possibly_incomplete")
+#: The cost where no rate is above zero.
+_FREE = 'CASE WHEN "t"."why" IS NULL THEN CAST(0 AS BIGINT) END'
 UNREADABLE = "its time cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How a file is read: the column of each field, and whether it is lines of JSON."""
-
-    columns: Mapping[str, Column]
-    is_lines: bool
-    at: datetime | None  #: of all rows; None: each has its own
-
-    @property
-    def counts(self) -> tuple[str, ...]:
-        """The fields that count something."""
-        return tuple(it for it in FIELDS if it in self.columns)
+class Plan(Reading):
+    """How a file is read, and priced."""
 
     def added(self) -> tuple[str, ...]:
         """The columns that are added."""
         return tuple(it for it in ADDED if it != "billed_cost" or "is_byok" in self.columns)
 
-    # --- reading
+    def reasons(self) -> dict[str, str]:
+        """Why a row itself cannot be priced → the condition, the first that holds; those that may occur."""
+        wrong = {UNREADABLE: '"_hive_us" IS NULL'}
+        if "prompt" not in self.extents or self.extents["prompt"].has_untold:
+            wrong["prompt is not told"] = '"_hive_prompt" IS NULL'
+        for name in self.counts:
+            if name not in self.extents:
+                wrong[f"{name} is not a whole number from 0 to {MOST}"] = (
+                    f'NOT "_hive_{name}" BETWEEN 0 AND {MOST}'
+                )  # fmt: skip
+        return wrong
 
-    def names(self) -> str:
-        """Who is named, and from when until when: rows (model, provider, tier, first, last)."""
-        return (
-            'SELECT "_hive_model", "_hive_provider", "_hive_tier", min("_hive_us"), max("_hive_us") '
-            f'FROM ({self._read(())}) "u" GROUP BY 1, 2, 3'
+    @staticmethod
+    def made(prices: Prices) -> dict[str, str]:
+        """The tables that engines make of those that are told: name → statement."""
+        stops = "".join(f', "stop_{it}"' for it in range(prices.ends))
+        slots = f'SELECT explode(sequence("first", "last")) AS "slot", "at"{stops} FROM "runs"'
+        tier = _counted(f'"i"."above" >= "p"."above_{it}"' for it in range(prices.thresholds))
+        # the next size beyond which it costs otherwise
+        sizes = " ".join(
+            f'WHEN "i"."above" < "p"."above_{it}" THEN "p"."above_{it}"' for it in range(prices.thresholds)
+        )  # fmt: skip
+        after = f', CASE {sizes} END AS "next_size"' if sizes else ""
+        rates = "".join(f', "t".{quoted(name)}' for name, _ in prices.rates.columns if name not in {"tariff", "why"})
+        table = (
+            f'SELECT "p"."first" + "c"."clock" * {prices.width} + "i"."tier" AS "price", "t"."why", '
+            'CASE WHEN "t"."why" IS NULL THEN "p"."model_id" END AS "model_id", '
+            'CASE WHEN "t"."why" IS NULL THEN "p"."begins" END AS "begins", '
+            f'CASE WHEN "t"."why" IS NULL THEN "p"."incomplete" END AS "incomplete"{rates}{after} '
+            'FROM "pieces" "p" JOIN "clocks" "c" ON "c"."clock" <= "p"."changes" CROSS JOIN "tiers" "i" '
+            f'JOIN "tariffs" "t" ON "t"."tariff" = "p"."tariff" + "c"."clock" * "p"."tiers" + {tier}'
         )
-
-    def _read(self, kept: Iterable[str]) -> str:
-        columns = [
-            *(f'"s".{quoted(name)}' for name in kept),
-            *(f'{self._text(name)} AS "_hive_{name}"' for name in ("model", "provider", "tier")),
-            f'{self._instant()} AS "_hive_us"',
-            *(f'{self._count(name)} AS "_hive_{name}"' for name in self.counts),
-        ]
-        if "is_byok" in self.columns:
-            columns.append(f'{self._flag()} AS "_hive_is_byok"')
-        return f'SELECT {", ".join(columns)} FROM "usages" "s"'
-
-    def _raw(self, name: str) -> str:
-        column = self.columns[name]
-        if self.is_lines:
-            return f'get_json_object("s"."value", \'$.{".".join(column.path)}\')'
-        return ".".join(['"s"', *(quoted(it) for it in column.path)])
-
-    def _text(self, name: str) -> str:
-        if name == "model":
-            # left as it is: DuckDB then joins its dictionary instead of each row, three times as fast
-            return self._raw(name)
-        return f"coalesce({self._raw(name)}, '')" if name in self.columns else "''"
-
-    def _count(self, name: str) -> str:
-        """A quantity as BIGINT, -1 for what is none; what is not told is 0, but for the prompt: NULL."""
-        raw, kind = self._raw(name), self.columns[name].kind
-        untold = {"prompt": "NULL", "requests": "1"}.get(name, "0")
-        if kind == "whole":
-            found = f"CAST({raw} AS BIGINT)"
-        elif kind == "number":
-            found = (
-                f"CASE WHEN {raw} >= 0 AND {raw} <= {MOST} AND {raw} = floor({raw}) THEN CAST({raw} AS BIGINT) "
-                f"WHEN {raw} IS NOT NULL THEN -1 END"
-            )
-        else:
-            text = f"trim({raw})"
-            found = (
-                f"CASE WHEN regexp_like({text}, '^[0-9]{{1,11}}([.]0*)?$') "
-                f"THEN CAST(regexp_replace({text}, '[.]0*$', '') AS BIGINT) WHEN {text} <> '' THEN -1 END"
-            )
-        return found if untold == "NULL" else f"coalesce({found}, {untold})"
-
-    def _flag(self) -> str:
-        raw, kind = self._raw("is_byok"), self.columns["is_byok"].kind
-        if kind == "flag":
-            return raw
-        if kind == "whole":
-            return f"({raw} <> 0)"
-        text = f"lower(trim({raw}))"
-        return f"CASE WHEN {text} IN ('true', 't', '1') THEN TRUE WHEN {text} IN ('false', 'f', '0') THEN FALSE END"
-
-    def _instant(self) -> str:
-        """When it was, in microseconds since 1970; NULL for what cannot be read."""
-        if self.at is not None:
-            return f"CAST({micros(self.at)} AS BIGINT)"
-        raw, kind = self._raw("at"), self.columns["at"].kind
-        if kind == "instant":
-            return f"unix_micros(CAST({raw} AS TIMESTAMP))"
-        if kind in {"whole", "number"}:
-            seconds = f"CAST({raw} AS {'BIGINT' if kind == 'whole' else 'DOUBLE'})"
-            # later than the year 5138 in seconds: milliseconds
-            scaled = f"CASE WHEN {seconds} < 100000000000 THEN {seconds} * 1000000 ELSE {seconds} * 1000 END"
-            return f"CASE WHEN {raw} >= 0 AND {raw} < 100000000000000 THEN CAST({scaled} AS BIGINT) END"
-        text = f"trim({raw})"
-        day, clock = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}"
-        zone = "(Z|z| ?UTC| ?[+-][0-9]{2}(:?[0-9]{2})?)?"
-        whole = f"^{day}([T ]{clock}(:[0-9]{{2}}([.][0-9]{{1,9}})?)?{zone})?$"
-
-        def part(pattern: str, group: int) -> str:
-            return f"regexp_extract({text}, '{pattern}', {group})"
-
-        def number(pattern: str, group: int) -> str:
-            found = part(pattern, group)
-            return f"CASE WHEN {found} <> '' THEN CAST({found} AS BIGINT) ELSE 0 END"
-
-        offset = "[0-9] ?([+-])([0-9]{2}):?([0-9]{2})?$"
-        second = number(f"{clock}:([0-9]{{2}})", 1)
-        fraction = f"CAST(rpad(substr({part('[.]([0-9]{1,9})', 1)}, 1, 6), 6, '0') AS BIGINT)"
-        minutes = f"({number(offset, 2)} * 60 + {number(offset, 3)})"
-        on_day = f"unix_micros(TRY_CAST(substr({text}, 1, 10) AS TIMESTAMP))"
-        hour, minute = number("[T ]([0-9]{2}):[0-9]{2}", 1), number("[T ][0-9]{2}:([0-9]{2})", 1)
-        has_clock = f"length({text}) > 10"
-        iso = (
-            f"{on_day} + CASE WHEN {has_clock} THEN (({hour}) * 3600 + ({minute}) * 60 + ({second})) * 1000000 "
-            f"+ {fraction} - CASE WHEN {part(offset, 1)} = '-' THEN -1 ELSE 1 END * {minutes} * 60000000 ELSE 0 END"
-        )
-        is_clock = f"(NOT {has_clock} OR (({hour}) < 24 AND ({minute}) < 60 AND ({second}) < 60))"
-        digits = f"CAST(CASE WHEN regexp_like({text}, '^[0-9]{{1,14}}$') THEN {text} END AS BIGINT)"
-        return (
-            f"CASE WHEN regexp_like({text}, '{whole}') THEN CASE WHEN {is_clock} THEN {iso} END "
-            f"WHEN {digits} < 100000000000 THEN {digits} * 1000000 ELSE {digits} * 1000 END"
-        )
-
-    # --- pricing
+        return {"slots": slots, "prices": table}
 
     def priced(
         self, prices: Prices, columns: Mapping[str, str], *, kept: Iterable[str] = (), as_text: bool = False
@@ -162,61 +86,96 @@ class Plan:
         """
         kept = list(kept)
         said = self._said(prices, as_text)
-        wanted = [quoted(it) for it in kept] + [f'{said[it]} AS "{name}"' for it, name in columns.items()]
+        wanted = [f'"c".{quoted(it)}' for it in kept] + [f'{said[it]} AS "{name}"' for it, name in columns.items()]
         return f'SELECT {", ".join(wanted)} FROM ({self._costs(prices, kept)}) "c"'
 
-    def _costs(self, prices: Prices, kept: list[str]) -> str:
-        """Each row with its tariff, and the cost."""
-        bits = " | ".join(f'"_hive_{it}"' for it in self.counts)
-        us = 'coalesce("_hive_us", 0)'
-        clamped = f"CASE WHEN {us} < {prices.begins} THEN {prices.begins} WHEN {us} > {prices.last} THEN {prices.last} "
-        when = f'{clamped} ELSE {us} END AS "_hive_when"'
-        text = f'SELECT "u".*, {bits} AS "_hive_bits", {when} FROM ({self._read(kept)}) "u"'
-        # who names no model meets nobody there, and has the slot of nobody
-        slot = f'coalesce("n"."base" + (("_hive_when" - {prices.begins}) >> "n"."shift"), {prices.nobody})'
+    def _costs(self, prices: Prices, kept: list[str], has_day: bool = False) -> str:
+        """Each row with what it finds in ``prices``, and its cost."""
+        times = prices.times
+        us = 'coalesce("_hive_us", 0)' if times.has_untimed else '"_hive_us"'
+        low = f"WHEN {us} < {prices.begins} THEN {prices.begins} " if times.first < prices.begins else ""
+        high = f"WHEN {us} > {prices.last} THEN {prices.last} " if times.last > prices.last else ""
+        if times.has_untimed:
+            low, high = (
+                f"WHEN {us} < {prices.begins} THEN {prices.begins} ",
+                f"WHEN {us} > {prices.last} THEN {prices.last} ",
+            )
+        when = f"CASE {low}{high}ELSE {us} END" if low or high else us
+        text = f'SELECT "u".*, {when} AS "_hive_when" FROM ({self._read(kept, has_day)}) "u"'
+        slot = f'"n"."base" + (("_hive_when" - {prices.begins}) >> "n"."shift")'
         named = [f'"_hive_{it}" = "n"."{it}"' for it in ("model", "provider", "tier") if it in self.columns]
-        text = _joined(
-            f'"n"."model_id" AS "_hive_id", {slot} AS "_hive_slot"',
-            text,
-            "names",
-            "n",
-            " AND ".join(named),
-            "LEFT JOIN",
-        )
-        text = _joined('"s"."piece" AS "_hive_piece"', text, "slots", "s", '"_hive_slot" = "s"."slot"')
+        is_there, how = " AND ".join(named), "JOIN"
+        if times.has_nameless:
+            # who names no model meets nobody
+            slot, how = f"coalesce({slot}, 0)", "LEFT JOIN"
+        text = _joined(f'{slot} AS "_hive_slot"', text, "names", "n", is_there, how)
+        at, step = '"s"."at"', 1 if prices.changes else prices.width
         if prices.ends:
-            later = _counted(f'"_hive_when" >= "p"."stop_{number}"' for number in range(prices.ends))
-            text = _joined(f'"_hive_piece" + {later} AS "_hive_at"', text, "pieces", "p", '"_hive_piece" = "p"."piece"')
-        tariff = '"q"."tariff"'
-        if prices.thresholds:
-            tariff += " + " + _counted(f'"_hive_prompt" > "q"."above_{it}"' for it in range(prices.thresholds))
+            later = _counted((f'"_hive_when" >= "s"."stop_{number}"' for number in range(prices.ends)), step)
+            at = f"{at} + {later}"
         if prices.changes:
+            text = _joined(f'{at} AS "_hive_at"', text, "slots", "s", '"_hive_slot" = "s"."slot"')
             clock = f'(({us} + {_MONDAY}) % "q"."period")'
-            passed = _counted(f'{clock} >= "q"."change_{it}"' for it in range(prices.changes))
-            tariff += f' + "q"."tiers" * {passed}'
-        # Where a quantity is none, or the time, the tariff is one without rates, and so the cost is NULL. Costs are
-        # computed for all rows: inside of a CASE they take half as long again (DuckDB). The first look is at all
-        # quantities at once.
-        whole = " AND ".join(f'"_hive_{it}" BETWEEN 0 AND {MOST}' for it in self.counts)
-        is_right = f'("_hive_bits" BETWEEN 0 AND {_BITS} OR ({whole})) AND "_hive_us" IS NOT NULL'
-        tariff = f"CASE WHEN {is_right} THEN {tariff} ELSE {prices.refused} END"
-        text = _joined(
-            f'{tariff} AS "_hive_tariff", "q"."begins" AS "_hive_begins", "q"."incomplete" AS "_hive_incomplete"',
-            text, "pieces", "q", f'"{"_hive_at" if prices.ends else "_hive_piece"}" = "q"."piece"',
-        )  # fmt: skip
+            passed = _counted((f'{clock} >= "q"."change_{it}"' for it in range(prices.changes)), prices.width)
+            row = f'"q"."first" + {passed}{self._tier(prices)}'
+            text = _joined(
+                f'{self._checked(prices, row)} AS "_hive_price"', text, "pieces", "q", '"_hive_at" = "q"."piece"'
+            )
+        else:
+            row = self._checked(prices, f"{at}{self._tier(prices)}")
+            text = _joined(f'{row} AS "_hive_price"', text, "slots", "s", '"_hive_slot" = "s"."slot"')
         parts = self._quantities()
-        doubts = [
-            f'CASE WHEN {parts.get(it, "1")} > 0 THEN "t"."doubt_{it}" END AS "_hive_doubt_{it}"'
-            for it in prices.doubted
-        ]
-        cost = f'{self._charge(prices, parts)} AS "_hive_cost"'
-        said = ", ".join([cost, '"t"."why" AS "_hive_why"', *doubts])
-        return _joined(said, text, "tariffs", "t", '"_hive_tariff" = "t"."tariff"')
+        columns = [
+            *(f'{sum_} AS "_hive_{name}"' for name, sum_ in self._charge(prices, parts).items()),
+            '"t"."why" AS "_hive_why"', '"t"."model_id" AS "_hive_id"', '"t"."begins" AS "_hive_begins"',
+            '"t"."incomplete" AS "_hive_incomplete"',
+            *(f'CASE WHEN {it} THEN {told} END AS "_hive_doubt_{name}"'
+              for name, (it, told) in self._doubts(prices, parts).items()),
+        ]  # fmt: skip
+        return _joined(", ".join(columns), text, "prices", "t", '"_hive_price" = "t"."price"')
+
+    def _tier(self, prices: Prices) -> str:
+        """Which of the sizes of a prompt; most prompts are of the first. Of several requests the mean counts."""
+        if not prices.tiers:
+            return ""
+        is_upto = '"_hive_prompt" <= {0}'
+        if "requests" in self.columns:
+            # the mean is a whole number, rounded down
+            is_upto = '"_hive_prompt" < CAST(greatest("_hive_requests", 1) AS DECIMAL(19,0)) * ({0} + 1)'
+        sizes = "".join(f"WHEN {is_upto.format(size)} THEN {tier} " for tier, size in enumerate(prices.tiers))
+        return f" + CASE {sizes}ELSE {len(prices.tiers)} END"
+
+    def _doubts(self, prices: Prices, parts: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+        """What may make a cost incomplete: name → when, and why."""
+        found = {it: (f"{parts.get(it, '1')} > 0", f'"t"."doubt_{it}"') for it in prices.rates.doubted}
+        if "requests" in self.columns and prices.thresholds:
+            # of several requests, one may have passed a size that their mean did not
+            found["sum"] = ('"_hive_requests" > 1 AND "_hive_prompt" > "t"."next_size"', _told_of_sum("t"))
+        return found
+
+    def _checked(self, prices: Prices, row: str) -> str:
+        """The row of ``prices``, or that of the reason why there is none."""
+        wrong = self.reasons()
+        if not prices.times.has_untimed:
+            del wrong[UNREADABLE]
+        if prices.times.has_nameless:
+            wrong = {NO_MODEL: "coalesce(\"_hive_model\", '') = ''"} | wrong
+        if not wrong:
+            return row
+        cases = " ".join(f"WHEN {it} THEN {prices.reasons[why]}" for why, it in wrong.items())
+        unknown = [f'"_hive_{it}"' for it in self.counts if it not in self.extents]
+        if unknown:
+            # the first look is at all quantities at once
+            others = [f"NOT ({it})" for why, it in wrong.items() if why in {NO_MODEL, UNREADABLE}]
+            others += ['"_hive_prompt" IS NOT NULL'] if "prompt" in self.extents else []
+            quick = " AND ".join([f"({' | '.join(unknown)}) BETWEEN 0 AND {_BITS}", *others])
+            cases = f"WHEN {quick} THEN {row} {cases}"
+        return f"CASE {cases} ELSE {row} END"
 
     def _quantities(self) -> dict[str, str]:
         """How much there is of each of `PARTS`: `catalog.cost.quantities`, of the columns there are."""
         # what is no quantity is no matter here, but must not overflow; the others stay as they are
-        has = {it: f'("_hive_{it}" & {_MASK})' for it in self.counts}
+        has = {it: f'"_hive_{it}"' if it in self.extents else f'("_hive_{it}" & {_MASK})' for it in self.counts}
         written = " + ".join(has[it] for it in ("written", "written_1h") if it in has)
         taken = " + ".join(filter(None, (has.get("cached"), written)))
         if "cached" in has and written:
@@ -234,69 +193,115 @@ class Plan:
             )
         return found
 
-    def _charge(self, prices: Prices, parts: Mapping[str, str]) -> str:
-        products = [
-            f'"t"."rate_{it}" * TRY_CAST({parts[it]} AS {QUANTITY})' if it in parts else f'"t"."rate_{it}"'
-            for it in prices.parts
-        ]
-        nothing = f'CASE WHEN "t"."why" IS NULL AND "_hive_tariff" <> {prices.refused} THEN 0 END'
-        return f"CAST({' + '.join(products) or nothing} AS DECIMAL(38,24))"
+    def _charge(self, prices: Prices, parts: Mapping[str, str]) -> dict[str, str]:
+        """The cost of a row: ``cost`` in USD, or ``main`` and ``fine`` as whole numbers of 10^-digits and 10^-24."""
+        rates = prices.rates
+        if rates.digits is None:
+            products = [
+                f'"t"."{it.column}" * TRY_CAST({parts[it.parts[0]]} AS {QUANTITY})' if it.parts[0] in parts
+                else f'"t"."{it.column}"'
+                for it in rates.terms
+            ]  # fmt: skip
+            return {"cost": f"CAST({' + '.join(products) or _FREE} AS DECIMAL(38,24))"}
+
+        def summed(terms: list[Term]) -> str:
+            return " + ".join(
+                f'"t"."{it.column}" * ({" + ".join(parts.get(part, "1") for part in it.parts)})' for it in terms
+            )
+
+        def where(mark: str, terms: list[Term]) -> str:
+            return f'CASE WHEN "t"."{mark}" THEN {summed(terms)} ELSE 0 END'
+
+        usual = [it for it in rates.terms if not it.is_odd and not it.is_fine]
+        seldom = [it for it in rates.terms if it.is_odd and not it.is_fine]
+        fine = [it for it in rates.terms if it.is_fine]
+        found = {"main": summed(usual) or _FREE}
+        if seldom:
+            found["main"] += f" + {where('is_odd', seldom)}"
+        if fine:
+            found["fine"] = where("is_fine", fine)
+        return found
+
+    @staticmethod
+    def _amount(prices: Prices) -> str:
+        """The cost in USD."""
+        digits = prices.rates.digits
+        if digits is None:
+            return '"_hive_cost"'
+        amount = _scaled('"_hive_main"', digits)
+        if prices.rates.has_fine:
+            amount += (
+                f' + CASE WHEN "_hive_fine" = 0 THEN 0 ELSE {_scaled(chr(34) + "_hive_fine" + chr(34), DECIMALS)} END'
+            )
+        return f"CAST({amount} AS DECIMAL(38,24))"
 
     def _said(self, prices: Prices, as_text: bool) -> dict[str, str]:
-        cost = '"_hive_cost"'
-        is_priced = f"{cost} IS NOT NULL"
-        doubts = ['"_hive_incomplete"', *(f'"_hive_doubt_{it}"' for it in prices.doubted)]
-        doubt = f"nullif(concat_ws('; ', {', '.join(doubts)}), '')" if prices.doubted else '"_hive_incomplete"'
-        wrong = [
-            f"WHEN coalesce(\"_hive_model\", '') = '' THEN '{NO_MODEL}'",
-            f"WHEN \"_hive_us\" IS NULL THEN '{UNREADABLE}'",
-            "WHEN \"_hive_prompt\" IS NULL THEN 'prompt is not told'",
-        ]
-        wrong += [
-            f"WHEN NOT \"_hive_{it}\" BETWEEN 0 AND {MOST} THEN '{it} is not a whole number from 0 to {MOST}'"
-            for it in self.counts
-        ]
+        cost = self._amount(prices)
+        doubted = self._doubts(prices, {})
+        doubts = ['"_hive_incomplete"', *(f'"_hive_doubt_{it}"' for it in doubted)]
+        doubt = '"_hive_incomplete"'
+        if doubted:
+            doubt = f"CASE WHEN \"_hive_why\" IS NULL THEN nullif(concat_ws('; ', {', '.join(doubts)}), '') END"
 
         def shown(amount: str) -> str:
             return f"regexp_replace(CAST({amount} AS STRING), '[.]?0+$', '')" if as_text else amount
 
         begins = "concat(replace(CAST(\"_hive_begins\" AS STRING), ' ', 'T'), 'Z')" if as_text else '"_hive_begins"'
-        day = 'coalesce("_hive_us", 0)'
         return {
             "cost": shown(cost),
-            "priced_model": f'CASE WHEN {is_priced} THEN "_hive_id" END',
-            "price_from": f"CASE WHEN {is_priced} THEN {begins} END",
+            "priced_model": '"_hive_id"',
+            "price_from": f'CASE WHEN "_hive_begins" IS NOT NULL THEN {begins} END' if as_text else begins,
             "billed_cost": (
                 f'CASE WHEN "_hive_is_byok" THEN {shown("CAST(0 AS DECIMAL(38,24))")} '
                 f'WHEN "_hive_is_byok" = FALSE THEN {shown(cost)} END'
             ),
-            "unpriced_because": f'CASE WHEN {is_priced} THEN NULL {" ".join(wrong)} ELSE "_hive_why" END',
-            "possibly_incomplete": f"CASE WHEN {is_priced} THEN {doubt} END",
-            "day": f"{day} - {day} % {_DAY}",
-            "prompt": f'CASE WHEN {is_priced} THEN "_hive_prompt" ELSE 0 END',
-            "completion": f'CASE WHEN {is_priced} THEN "_hive_completion" ELSE 0 END'
-            if "completion" in self.columns
-            else "0",
+            "unpriced_because": '"_hive_why"',
+            "possibly_incomplete": doubt,
         }
 
+    @staticmethod
+    def amounts(prices: Prices) -> tuple[str, ...]:
+        """What a cost is the sum of: ``cost``, or ``main`` and ``fine`` (see `_charge`)."""
+        if prices.rates.digits is None:
+            return ("cost",)
+        return ("main", "fine") if prices.rates.has_fine else ("main",)
+
+    def by_day(self, prices: Prices) -> str:
+        """What all rows of a day cost together: rows (day, `amounts` …)."""
+        amounts = self.amounts(prices)
+        sums = ", ".join(f'sum("{it}")' for it in amounts)
+        rows = f'SELECT "_hive_day", {_as_sums(amounts)} FROM ({self._costs(prices, [], has_day=True)}) "c"'
+        return f'SELECT "_hive_day", {sums} FROM ({rows}) "r" GROUP BY 1'
+
     def summary(self, prices: Prices) -> str:
-        """Sums by day, model and reason: rows (which, day, model, reason, rows, priced, cost, prompt, completion).
-
-        `which` is 1 for a row of a day, 2 of a model, 3 of a reason.
+        """Sums of the rows of a day, or of a model, reason why there is no price, and reason why there may be more to
+        a price: rows (1 of a day, else 0, day, model, reason, doubt, rows, priced, prompt, completion, `amounts` …).
         """
-        needed = ("day", "priced_model", "unpriced_because", "cost", "prompt", "completion")
-        rows = self.priced(prices, {it: it for it in needed})
-        return (
-            'SELECT CASE WHEN grouping("day") = 0 THEN 1 WHEN grouping("priced_model") = 0 THEN 2 ELSE 3 END, '
-            '"day", "priced_model", "unpriced_because", count(*), count("cost"), sum("cost"), sum("prompt"), '
-            f'sum("completion") FROM ({rows}) "r" '
-            'GROUP BY GROUPING SETS (("day"), ("priced_model"), ("unpriced_because"))'
+        amounts, doubted = self.amounts(prices), self._doubts(prices, {})
+        is_priced = f'"_hive_{amounts[0]}" IS NOT NULL'
+        flags = [f'"_hive_doubt_{it}" IS NOT NULL AS "has_{it}"' for it in doubted]
+        tokens = [
+            f'CASE WHEN {is_priced} THEN "_hive_{it}" ELSE 0 END AS "{it}"' if it in self.columns else f'0 AS "{it}"'
+            for it in ("prompt", "completion")
+        ]
+        columns = ['"_hive_day"', '"_hive_price"', *flags, *tokens, _as_sums(amounts)]
+        rows = f'SELECT {", ".join(columns)} FROM ({self._costs(prices, [], has_day=True)}) "c"'
+        by_price = ", ".join(['"_hive_price"', *(f'"has_{it}"' for it in doubted)])
+        sums = ", ".join(f'sum("{it}") AS "{it}"' for it in ("prompt", "completion", *amounts))
+        groups = (
+            f'SELECT CASE WHEN grouping("_hive_day") = 0 THEN 1 ELSE 0 END AS "is_day", "_hive_day", {by_price}, '
+            f'count(*) AS "rows", count("{amounts[0]}") AS "priced", {sums} FROM ({rows}) "r" '
+            f'GROUP BY GROUPING SETS (("_hive_day"), ({by_price}))'
         )
-
-
-def quoted(name: str) -> str:
-    """A column's name as an identifier."""
-    return '"' + name.replace('"', '""') + '"'
+        told = ", ".join(
+            ['"t"."incomplete"', *(f'CASE WHEN "has_{it}" THEN {told} END' for it, (_, told) in doubted.items())]
+        )  # fmt: skip
+        doubt = f"CASE WHEN \"t\".\"why\" IS NULL THEN nullif(concat_ws('; ', {told}), '') END"
+        again = ", ".join(f'sum("g"."{it}")' for it in ("rows", "priced", "prompt", "completion", *amounts))
+        return (
+            f'SELECT /*+ BROADCAST(t) */ "g"."is_day", "g"."_hive_day", "t"."model_id", "t"."why", {doubt}, {again} '
+            f'FROM ({groups}) "g" LEFT JOIN "prices" "t" ON "g"."_hive_price" = "t"."price" GROUP BY 1, 2, 3, 4, 5'
+        )
 
 
 def _joined(columns: str, text: str, table: str, alias: str, on: str, how: str = "JOIN") -> str:
@@ -306,9 +311,33 @@ def _joined(columns: str, text: str, table: str, alias: str, on: str, how: str =
     )  # fmt: skip
 
 
-def _counted(conditions: Iterable[str]) -> str:
-    """How many of some conditions hold; one that is not known does not."""
-    return "(" + " + ".join(f"CASE WHEN {it} THEN 1 ELSE 0 END" for it in conditions) + ")"
+def _counted(conditions: Iterable[str], each: int = 1) -> str:
+    """How many of some conditions hold, times something; one that is not known does not."""
+    return "(" + (" + ".join(f"CASE WHEN {it} THEN {each} ELSE 0 END" for it in conditions) or "0") + ")"
+
+
+def _told_of_sum(prices: str) -> str:
+    """Why the cost of several requests may be another."""
+    return (
+        f'concat(\'a sum of requests, priced by their mean prompt: one of more than \', CAST("{prices}"."next_size" '
+        "AS STRING), ' tokens costs otherwise')"
+    )
+
+
+def _as_sums(amounts: Iterable[str]) -> str:
+    """Amounts that can be summed up: what is less than 10^18 each has room for 20 more digits."""
+    return ", ".join(
+        '"_hive_cost" AS "cost"' if it == "cost" else f'CAST("_hive_{it}" AS DECIMAL(18,0)) AS "{it}"' for it in amounts
+    )
+
+
+def _scaled(number: str, digits: int) -> str:
+    """So many 10^-digits."""
+    return (
+        f"CAST({number} AS DECIMAL(19,0)) * {Decimal(1).scaleb(-digits):f}"
+        if digits
+        else f"CAST({number} AS DECIMAL(19,0))"
+    )
 
 
 def _above_zero(whole: str | None, *parts: str | None) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,15 +15,15 @@ from typing import Any, Literal, Protocol
 from llmhive.app.bulk.columns import Column, Columns
 from llmhive.app.bulk.duck import Duck, Progress
 from llmhive.app.bulk.plan import Plan
+from llmhive.app.bulk.rates import DECIMALS
 from llmhive.app.bulk.spark import Spark
-from llmhive.app.bulk.table import Name, Prices, Subject, Table, compile_prices
-from llmhive.catalog.pricing import canonical, plain
+from llmhive.app.bulk.table import Name, Prices, Subject, Table, Times, compile_prices
+from llmhive.catalog.pricing import EXACT, canonical, plain
 from llmhive.errors import UsageError
 
+ENGINES = ("duckdb", "spark")
 #: ending → form
 FORMS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_EPOCH = date(1970, 1, 1)
-_MICROSECONDS_A_DAY = 86_400_000_000
 
 
 class PriceList(Protocol):
@@ -44,6 +45,9 @@ class Engine(Protocol):
 
     def load(self, name: str, table: Table) -> None:
         """Make a table."""
+
+    def make(self, name: str, statement: str) -> None:
+        """Make a table of others."""
 
     def query(self, statement: str, stage: str) -> list[tuple[Any, ...]]:
         """The rows of a statement."""
@@ -83,12 +87,14 @@ class Summary:
     by_day: dict[date, Sum]  #: UTC, ascending; a row whose time cannot be read is in none
     columns: dict[str, str] = field(default_factory=dict)  #: field → the column that said it
     added: dict[str, str] = field(default_factory=dict)  #: what was added → the name of its column
+    incomplete: dict[str, int] = field(default_factory=dict)  #: why a cost may not be all of it → rows, most first
 
     def to_json(self) -> dict[str, Any]:
         """As scripts see it."""
         return {
             **self.total.to_json(),
             "unpriced": self.unpriced,
+            "incomplete": self.incomplete,
             "by_model": {name: it.to_json() for name, it in self.by_model.items()},
             "by_day": {day.isoformat(): it.to_json() for day, it in self.by_day.items()},
             "columns": self.columns,
@@ -116,6 +122,8 @@ def price_file(
     files. The target replaces what was there in one step; with Spark it is a folder of parts, which must be new.
     Raises `UsageError` for what cannot be read, written or understood.
     """
+    if engine not in ENGINES:
+        raise UsageError(f"There is no engine {engine!r}: there are {' and '.join(ENGINES)}.")
     form = _form(source)
     wanted = form if target is None else _form(target)
     _check(source, target, engine)
@@ -135,18 +143,30 @@ def price_file(
 def _price(
     runs: Engine, plan: Plan, present: Sequence[Column], prices: PriceList, target: Path | None, form: str
 ) -> Summary:
-    tables = tables_for(plan, runs.query(plan.names(), "looking who is named"), prices)
-    for name, table in tables.tables.items():
-        runs.load(name, table)
     kept = ["value"] if plan.is_lines else list(dict.fromkeys(it.path[0] for it in present))
     taken = {it.path[0].lower() for it in present}
+    if ours := [it for it in kept if it.lower().startswith("_hive_")]:
+        raise UsageError(f"Give the column {ours[0]} another name: those of the pricing itself begin with _hive_.")
+    plan, tables = prepare(runs, plan, prices)
     added = {it: f"llmhive_{it}" if it in taken else it for it in plan.added()}
     if target is not None:
         statement = plan.priced(tables, added, kept=kept, as_text=form != "parquet")
         with_ours = [*added.values()]
         _replace(target, lambda made: runs.write(statement, made, form, with_ours, is_lines=plan.is_lines))
     summary = runs.query(plan.summary(tables), "summing up")
-    return _summed(summary, {field: str(it) for field, it in plan.columns.items()}, added)
+    return _summed(summary, tables.rates.digits, {field: str(it) for field, it in plan.columns.items()}, added)
+
+
+def prepare(runs: Engine, plan: Plan, prices: PriceList) -> tuple[Plan, Prices]:
+    """Look through the file that an engine has read, and make the tables for it; the plan then knows more."""
+    if asked := plan.extent():
+        plan = plan.knowing(runs.query(asked, "looking at the columns")[0])
+    tables = tables_for(plan, runs.query(plan.names(), "looking who is named"), prices)
+    for name, table in tables.tables.items():
+        runs.load(name, table)
+    for name, statement in plan.made(tables).items():
+        runs.make(name, statement)
+    return plan, tables
 
 
 def tables_for(plan: Plan, named: Sequence[tuple[Any, ...]], prices: PriceList) -> Prices:
@@ -154,42 +174,56 @@ def tables_for(plan: Plan, named: Sequence[tuple[Any, ...]], prices: PriceList) 
     names = [Name(model, provider or None, tier or None) for model, provider, tier, *_ in named if model]
     found = prices.resolve(names)
     subjects = {it: found.get(it) or Subject(None, (), f"{it.model!r} means no model") for it in names}
-    instants = [it for *_, first, last in named for it in (first, last) if it is not None] or [0]
-    return compile_prices(subjects, plan.counts, prices.begins, min(instants), max(instants))
+    instants = [it for *_, first, last, _ in named for it in (first, last) if it is not None] or [0]
+    untimed = any(it[-1] for it in named)
+    times = Times(min(instants), max(instants), untimed, any(not it[0] for it in named))
+    return compile_prices(subjects, plan.counts, prices.begins, times, plan.reasons(), plan.most)
 
 
-def _summed(rows: Iterable[tuple[Any, ...]], columns: dict[str, str], added: dict[str, str]) -> Summary:
+def _summed(
+    rows: Iterable[tuple[Any, ...]], digits: int | None, columns: dict[str, str], added: dict[str, str]
+) -> Summary:
     days: dict[date, Sum] = {}
     models: dict[str, Sum] = {}
-    reasons: dict[str, int] = {}
+    unpriced: Counter[str] = Counter()
+    incomplete: Counter[str] = Counter()
     total = Sum(0, 0, Decimal(0), 0, 0)
-    for which, day, model, why, count, priced, cost, prompt, completion in rows:
-        found = Sum(int(count), int(priced), canonical(cost or Decimal(0)), int(prompt), int(completion))
-        if which == 1:
+    for is_day, day, model, why, doubt, *counted in rows:
+        count, priced, prompt, completion, *amounts = (it or 0 for it in counted)
+        cost = Decimal(0)
+        for amount, scale in zip(amounts, (digits or 0, DECIMALS), strict=False):
+            cost = EXACT.add(cost, Decimal(amount).scaleb(-scale, EXACT))
+        found = Sum(int(count), int(priced), canonical(cost), int(prompt), int(completion))
+        if is_day:
             if day is not None:
-                days[_EPOCH + timedelta(days=day // _MICROSECONDS_A_DAY)] = found
-        elif which == 2:
-            if model is not None:
-                models[model] = found
-        elif why is not None:
-            reasons[why] = found.rows
-            total = _added(total, found)
-        else:
-            total = _added(total, found)
+                days[day] = found
+            continue
+        total = _both(total, found)
+        if why is not None:
+            unpriced[why] += found.rows
+        elif model is not None:
+            models[model] = _both(models[model], found) if model in models else found
+        if doubt is not None:
+            incomplete[doubt] += found.rows
     return Summary(
         total,
-        dict(sorted(reasons.items(), key=lambda it: (-it[1], it[0]))),
+        _most_first(unpriced),
         dict(sorted(models.items(), key=lambda it: (-it[1].cost, it[0]))),
         dict(sorted(days.items())),
         columns,
         added,
+        _most_first(incomplete),
     )
 
 
-def _added(one: Sum, other: Sum) -> Sum:
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda it: (-it[1], it[0])))
+
+
+def _both(one: Sum, other: Sum) -> Sum:
     return Sum(
-        one.rows + other.rows, one.priced + other.priced, one.cost or other.cost, one.prompt + other.prompt,
-        one.completion + other.completion,
+        one.rows + other.rows, one.priced + other.priced, canonical(EXACT.add(one.cost, other.cost)),
+        one.prompt + other.prompt, one.completion + other.completion,
     )  # fmt: skip
 
 
@@ -209,7 +243,8 @@ def _check(source: Path, target: Path | None, engine: str) -> None:
         raise UsageError(f"There is no file {source}.")
     if target is None:
         return
-    if target.resolve() == source.resolve() or (source.is_dir() and source.resolve() in target.resolve().parents):
+    is_same = target.resolve() == source.resolve() or (target.exists() and source.exists() and target.samefile(source))
+    if is_same or (source.is_dir() and source.resolve() in target.resolve().parents):
         raise UsageError(f"{target} is what is read: give another file to write to.")
     if not target.parent.is_dir():
         raise UsageError(f"There is no folder {target.parent}.")

@@ -88,6 +88,10 @@ class Spark:
         schema = ", ".join(f"`{column}` {kind}" for column, kind in table.columns)
         self._session.createDataFrame(rows, schema, verifySchema=False).createOrReplaceTempView(name)
 
+    def make(self, name: str, statement: str) -> None:
+        """Make a table of others."""
+        self._session.sql(statement).cache().createOrReplaceTempView(name)
+
     def query(self, statement: str, stage: str) -> list[tuple[Any, ...]]:
         """The rows of a statement."""
         self._progress(stage, None)

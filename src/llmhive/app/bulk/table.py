@@ -1,14 +1,15 @@
 """What every subject of a file cost when, as small tables that an engine joins with usages; pure.
 
-The rule is that of `catalog.cost.Tariffs`, asked once for each combination that can occur. Four tables, each joined on
-one whole number (measured: nothing else is as quick as a join that is a look into an array):
+The rule is that of `catalog.cost.Tariffs`, asked once for each combination that can occur. A row of a file finds its
+price by three joins, each on one whole number (measured: nothing else is as quick as a look into an array):
 
 * ``names``: what a usage names → its subject. The subject's time is cut into equal slots, `base` is the first,
   a slot lasts 2^`shift` microseconds.
-* ``slots``: slot → the piece in force when it begins. Within a slot come at most `ends` more pieces.
-* ``pieces``: one price of one subject during [begin, end); thresholds and windows lead to one of its tariffs.
-* ``tariffs``: effective rates, or why there are none.
+* ``slots``, made of ``runs``: slot → the piece in force when it begins. Within a slot come at most `ends` more pieces.
+* ``prices``, made of ``pieces``, ``tiers`` and ``tariffs``: a row for each piece (the price of one subject during
+  [begin, end)) and size of the prompt. Pieces that follow each other in time do so in the table.
 
+Where prices hang on the clock, ``pieces`` are looked at in between: each has its own changes, and a row for each.
 Instants are microseconds since 1970 (UTC).
 """
 
@@ -16,16 +17,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, NamedTuple
 
-from llmhive.catalog.cost import PARTS, Tariff, Tariffs
+from llmhive.app.bulk.rates import Rates, rates_of, why_not
+from llmhive.catalog.cost import Tariff, Tariffs
 from llmhive.catalog.price import Step
-from llmhive.catalog.pricing import EXACT, Pricing
-from llmhive.catalog.usage import Usage
-from llmhive.errors import Unpriced
+from llmhive.catalog.pricing import Pricing
 
 #: What is before, or after, everything.
 NEVER = 1 << 62
@@ -38,13 +37,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _MINUTE = 60_000_000
 _DAY = 1440
 _WEEK = 7 * _DAY
-#: A rate is DECIMAL(26,24). All rates of a tariff together stay below 1000, so that a cost fits DECIMAL(38,24).
-RATE = "DECIMAL(26,24)"
-_DECIMALS = 24
 NOT_LISTED = "not listed at that time"
 NO_MODEL = "no model is named"
-#: part → the field that counts it
-FIELD_OF = {part.name: {"plain": "prompt", "text": "completion"}.get(part.name, part.name) for part in PARTS}
 
 
 class Name(NamedTuple):
@@ -70,20 +64,34 @@ class Table(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-@dataclass(slots=True)
+class Times(NamedTuple):
+    """When the rows of a file were, and whether each says so."""
+
+    first: int  #: microseconds
+    last: int
+    has_untimed: bool  #: a time that cannot be read
+    has_nameless: bool  #: a row without a model
+
+
+@dataclass(frozen=True, slots=True)
 class Prices:
     """The tables, and what a statement has to know of them."""
 
-    parts: tuple[str, ...]  #: of `PARTS`, those that can cost anything
-    refused: int  #: a tariff without rates
-    doubted: tuple[str, ...]  #: of `PARTS`, those whose use makes some cost possibly incomplete
+    rates: Rates
     tables: dict[str, Table]
-    nobody: int  #: the slot of who names no model
+    reasons: Mapping[str, int]  #: why a row cannot be priced → the row of ``prices`` that says so
     begins: int  #: the instant at which the first slots begin
     last: int  #: the instant of the last change; both clamp
+    times: Times
     ends: int  #: pieces that may follow within a slot
+    tiers: tuple[int, ...]  #: the sizes of a prompt beyond which another tariff may be in force
     thresholds: int  #: of a piece, at most
     changes: int  #: of the tariff by the clock, within a piece's period
+
+    @property
+    def width(self) -> int:
+        """Rows of ``prices`` for a piece without changes."""
+        return len(self.tiers) + 1
 
 
 def micros(at: datetime) -> int:
@@ -92,16 +100,22 @@ def micros(at: datetime) -> int:
 
 
 def compile_prices(
-    subjects: Mapping[Name, Subject], fields: Iterable[str], begins: datetime | None, first: int, last: int
+    subjects: Mapping[Name, Subject],
+    fields: Iterable[str],
+    begins: datetime | None,
+    times: Times,
+    reasons: Iterable[str],
+    most: Mapping[str, int] | None,
 ) -> Prices:
-    """The tables for the subjects of a file whose rows have these fields, and instants within [first, last].
+    """The tables for the subjects of a file whose rows have these fields.
 
-    `begins`: when history does.
+    `begins`: when history does. `reasons`: why rows themselves cannot be priced. `most`: how much of each field there
+    is in a row; None where that is not known.
     """
     made = _Compiler(frozenset(fields), begins)
     numbers = {name: made.number(name, subject) for name, subject in subjects.items()}
-    nobody = made.number(Name(""), Subject(None, (), NO_MODEL))
-    return made.finish(subjects, numbers, nobody, first, last)
+    refused = {why: made.number(Name(""), Subject(None, (), why)) for why in (NO_MODEL, *reasons)}
+    return made.finish(subjects, numbers, refused, times, most)
 
 
 @dataclass(slots=True)
@@ -109,6 +123,7 @@ class _Piece:
     begin: int
     end: int
     tariff: int  #: number of the first of its tariffs
+    since: int | None = None  #: when its price begins, where that is not `begin`
     thresholds: tuple[int, ...] = ()
     changes: tuple[int, ...] = ()  #: microseconds into the period
     period: int = _WEEK * _MINUTE
@@ -164,10 +179,9 @@ class _Compiler:
         priced = self._priced.get(step.pricing)
         if priced is None:
             priced = self._priced[step.pricing] = self._tariffs(step.pricing)
-        incomplete = "; ".join(dict.fromkeys([*step.incomplete, *([priced.incomplete] if priced.incomplete else [])]))
-        return _Piece(
-            begin, end, priced.tariff, priced.thresholds, priced.changes, priced.period, incomplete or None
-        )  # fmt: skip
+        told = [*step.incomplete, *([priced.incomplete] if priced.incomplete else [])]
+        since = None if step.since is None else micros(step.since)
+        return replace(priced, begin=begin, end=end, since=since, incomplete="; ".join(dict.fromkeys(told)) or None)
 
     def _refuse(self, why: str) -> int:
         if why not in self._refused:
@@ -194,69 +208,91 @@ class _Compiler:
             self.tariffs += [(why_not(it), it) for it in at(minute)]
         incomplete = "; ".join(at(0)[0].incomplete)
         changes = tuple(it * _MINUTE for it in minutes)
-        return _Piece(0, 0, first, thresholds, changes, length * _MINUTE, incomplete or None)
+        return _Piece(0, 0, first, None, thresholds, changes, length * _MINUTE, incomplete or None)
 
     # --- the tables
 
     def finish(
-        self, subjects: Mapping[Name, Subject], numbers: Mapping[Name, int], nobody: int, first: int, last: int
+        self,
+        subjects: Mapping[Name, Subject],
+        numbers: Mapping[Name, int],
+        refused: Mapping[str, int],
+        times: Times,
+        most: Mapping[str, int] | None,
     ) -> Prices:
         """Everything as tables."""
         borders = [piece.begin for line in self.lines for piece in line[1:]]
-        begins, ends = max(first, min(borders, default=0) - 1), min(last, max(borders, default=0))
+        begins, ends = max(times.first, min(borders, default=0) - 1), min(times.last, max(borders, default=0))
         ends = max(begins, ends)
         cuts = self._cut(begins, ends)
         within = max(more for _, _, more in cuts)
+        tiers = tuple(sorted({it for line in self.lines for piece in line for it in piece.thresholds}))
         thresholds = max((len(it.thresholds) for line in self.lines for it in line), default=0)
         changes = max((len(it.changes) for line in self.lines for it in line), default=0)
         bases: list[int] = []
-        slots: list[int] = []
+        rows: list[int] = []  # line → the row of ``prices`` at which it begins
+        runs: list[tuple[int, ...]] = []
         pieces: list[tuple[Any, ...]] = []
-        for line, (shift, count, _) in zip(self.lines, cuts, strict=True):
-            bases.append(len(slots))
+        slot = row = 0
+        model_of = {numbers[name]: subject.model_id for name, subject in subjects.items()}
+        for number, (line, (shift, count, _)) in enumerate(zip(self.lines, cuts, strict=True)):
+            bases.append(slot)
+            rows.append(row)
             done = 0
-            for number, piece in enumerate(line):
+            stops = [*(piece.end for piece in line), *[NEVER] * within]
+            for place, piece in enumerate(line):
                 # the slots that begin before it ends
                 until = count if piece.end > ends else min(count, max(0, -((begins - piece.end) >> shift)))
-                slots += [len(pieces) + number] * (until - done)
-                done = max(done, until)
-            stops = [*(piece.end for piece in line), *[NEVER] * within]
-            for number, piece in enumerate(line):
+                # it is looked up by its number where the clock comes next, else by its first row
+                at = len(pieces) if changes else row
+                if until > done:
+                    runs.append((slot + done, slot + until - 1, at, *stops[place : place + within]))
+                    done = until
+                since = piece.begin if piece.since is None else piece.since
                 pieces.append(
                     (
-                        len(pieces), *stops[number : number + within], piece.tariff,
-                        *_padded(piece.thresholds, thresholds), len(piece.thresholds) + 1,
-                        *_padded(piece.changes, changes), piece.period,
-                        _EPOCH + timedelta(microseconds=piece.begin) if piece.begin > -NEVER else None,
-                        piece.incomplete,
+                        len(pieces), row, piece.tariff, *_padded(piece.thresholds, thresholds),
+                        len(piece.thresholds) + 1, len(piece.changes), *_padded(piece.changes, changes), piece.period,
+                        _EPOCH + timedelta(microseconds=since) if since > -NEVER else None, piece.incomplete,
+                        model_of.get(number),
                     )
                 )  # fmt: skip
-        # a row that nothing leads to: joins stay simple where an optimizer sees that no number can be beyond the table
-        pieces.append((len(pieces) + within, *[None] * (within + 1 + thresholds + 1 + changes + 3)))
+                row += (len(piece.changes) + 1) * (len(tiers) + 1)
+            slot += count
+        # nothing leads to the last: a join stays a look into an array where no number can be beyond the table
+        beyond = row + (within + changes + 1) * (len(tiers) + 1)
+        pieces.append(
+            (len(pieces) + within, beyond, self._refuse(NO_MODEL), *[NEVER] * thresholds, 1, 0, *[NEVER] * changes, 1,
+             None, None, None)
+        )  # fmt: skip
         names = [
-            (name.model, name.provider or "", name.tier or "", bases[numbers[name]], cuts[numbers[name]][0],
-             subject.model_id)
-            for name, subject in subjects.items()
-        ]  # fmt: skip
-        parts, doubted, tariffs = self._rates(thresholds + changes * (thresholds + 1))
+            (name.model, name.provider or "", name.tier or "", bases[numbers[name]], cuts[numbers[name]][0])
+            for name in subjects
+        ]
+        rates = rates_of(self.tariffs, self.fields, most)
         tables = {
             "names": Table(
                 (("model", "STRING"), ("provider", "STRING"), ("tier", "STRING"), ("base", "BIGINT"),
-                 ("shift", "INT"), ("model_id", "STRING")),
+                 ("shift", "BIGINT")),
                 names,
             ),
-            "slots": Table((("slot", "BIGINT"), ("piece", "BIGINT")), list(enumerate(slots))),
+            "runs": Table(
+                (("first", "BIGINT"), ("last", "BIGINT"), ("at", "BIGINT"), *_numbered("stop", within)), runs
+            ),
+            "tiers": Table((("tier", "BIGINT"), ("above", "BIGINT")), list(enumerate((-1, *tiers)))),
+            "clocks": Table((("clock", "BIGINT"),), [(it,) for it in range(changes + 1)]),
             "pieces": Table(
-                (("piece", "BIGINT"), *_numbered("stop", within), ("tariff", "BIGINT"),
-                 *_numbered("above", thresholds), ("tiers", "BIGINT"), *_numbered("change", changes),
-                 ("period", "BIGINT"), ("begins", "TIMESTAMP"), ("incomplete", "STRING")),
+                (("piece", "BIGINT"), ("first", "BIGINT"), ("tariff", "BIGINT"), *_numbered("above", thresholds),
+                 ("tiers", "BIGINT"), ("changes", "BIGINT"), *_numbered("change", changes), ("period", "BIGINT"),
+                 ("begins", "TIMESTAMP"), ("incomplete", "STRING"), ("model_id", "STRING")),
                 pieces,
             ),
-            "tariffs": tariffs,
+            "tariffs": Table(rates.columns, rates.rows),
         }  # fmt: skip
         return Prices(
-            parts, self._refuse(NO_MODEL), doubted, tables, bases[nobody], begins, ends, within, thresholds, changes
-        )
+            rates, tables, {why: rows[number] for why, number in refused.items()}, begins, ends, times,
+            within, tiers, thresholds, changes,
+        )  # fmt: skip
 
     def _cut(self, begins: int, ends: int) -> list[tuple[int, int, int]]:
         """How each subject's time is cut: (shift, slots, borders within a slot at most)."""
@@ -274,56 +310,6 @@ class _Compiler:
             if sum(count for _, count, _ in cuts) <= _SLOTS or each == 1:
                 return cuts
             each >>= 1
-
-    def _rates(self, beyond: int) -> tuple[tuple[str, ...], tuple[str, ...], Table]:
-        doubts = [_doubts(tariff) if why is None else {} for why, tariff in self.tariffs]
-        rates = [
-            dict.fromkeys(FIELD_OF, None) if tariff is None or why is not None
-            else dict(zip(FIELD_OF, tariff.rates, strict=True))
-            for why, tariff in self.tariffs
-        ]  # fmt: skip
-        used = [part for part, counted in FIELD_OF.items() if counted in self.fields or part == "requests"]
-        parts = tuple(part for part in used if any(it[part] for it in rates))
-        doubted = tuple(part for part in used if any(part in it for it in doubts))
-        rows: list[tuple[Any, ...]] = [
-            (number, why, *((it[part] or Decimal(0) if why is None else None) for part in parts),
-             *(told.get(part) for part in doubted))
-            for number, ((why, _), it, told) in enumerate(zip(self.tariffs, rates, doubts, strict=True))
-        ]  # fmt: skip
-        rows.append((len(rows) + beyond, *[None] * (1 + len(parts) + len(doubted))))
-        columns = (
-            ("tariff", "BIGINT"), ("why", "STRING"), *((f"rate_{part}", RATE) for part in parts),
-            *((f"doubt_{part}", "STRING") for part in doubted),
-        )  # fmt: skip
-        return parts, doubted, Table(columns, rows)
-
-
-def why_not(tariff: Tariff) -> str | None:
-    """Why a tariff cannot charge a row of a file; None: it can."""
-    try:
-        tariff.charge(Usage())
-    except Unpriced as error:
-        return str(error)
-    total = Decimal(0)
-    for part, rate in zip(PARTS, tariff.rates, strict=True):
-        if rate is None:
-            continue
-        exponent = rate.as_tuple().exponent
-        if rate >= 100 or (isinstance(exponent, int) and exponent < -_DECIMALS):
-            return f"the rate of {part.name}, {rate:f}, does not fit {RATE}"
-        total = EXACT.add(total, rate)
-    return None if total < 1000 else f"its rates together do not fit {RATE}"
-
-
-def _doubts(tariff: Tariff | None) -> dict[str, str]:
-    """Part → why a cost is possibly incomplete when it is used."""
-    found = {}
-    for part, counted in FIELD_OF.items():
-        assert tariff is not None
-        told = tariff.doubts(Usage(**({"requests": 0} | {counted: 1})))
-        if new := [it.removeprefix("1 ") for it in told if it not in tariff.incomplete]:
-            found[part] = "; ".join(new)
-    return found
 
 
 def _padded(numbers: tuple[int, ...], length: int) -> tuple[int, ...]:

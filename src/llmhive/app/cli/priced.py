@@ -106,6 +106,12 @@ def show(console: Console, name: str, summary: Summary, target: Path | None) -> 
         render.table(console, ("rows", "not priced because"), reasons[:_AT_MOST], right=("rows",), gives={
             "not priced because": 30})  # fmt: skip
         _show_more(console, len(reasons) - _AT_MOST, "more reason")
+    if summary.incomplete:
+        console.print()
+        doubts = [(f"{rows:,}", why) for why, rows in summary.incomplete.items()]
+        render.table(console, ("rows", "possibly not all of the cost"), doubts[:_AT_MOST], right=("rows",), gives={
+            "possibly not all of the cost": 30})  # fmt: skip
+        _show_more(console, len(doubts) - _AT_MOST, "more reason")
     console.print()
     read = [field if field == column else f"{field} from {column}" for field, column in summary.columns.items()]
     console.print(render.escape(f"Read: {', '.join(read)}."), style="dim")
