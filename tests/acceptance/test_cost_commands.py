@@ -399,3 +399,11 @@ def test_help(bare: Command) -> None:
         result = bare.run(name, "--help")
         assert (result.code, result.stderr) == (0, "")
         assert "--json" in result.stdout
+
+
+def test_rows_of_before_history_say_what_to_do(known: Command, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("model,at,prompt\nacme/one,2020-01-01,1\n")
+    told = known.run("cost", str(tmp_path / "old.csv"))
+    assert told.code == 0
+    assert "before history begins" in told.stdout
+    assert "llmhive backfill PATH" in told.stdout

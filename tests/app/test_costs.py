@@ -399,7 +399,7 @@ def test_what_was_believed_is_the_listed_price(catalog: Catalog) -> None:
 def test_files_doubt_what_one_request_does(catalog: Catalog, tmp_path: Path) -> None:
     source, target = tmp_path / "used.csv", tmp_path / "priced.csv"
     source.write_text("model,at,prompt\nacme/one:online,2026-05-05T01:00:00Z,1000\n")
-    catalog.price_file(source, target)
+    catalog.price_file(str(source), str(target))
     assert catalog.cost("acme/one:online", Usage(prompt=1000), at=DAY + 25 * HOUR).incomplete[0] in target.read_text()
 
 

@@ -157,8 +157,8 @@ class Costs:
 
     def price_file(
         self,
-        source: Path,
-        target: Path | None = None,
+        source: Path | str,
+        target: Path | str | None = None,
         *,
         columns: Mapping[str, str] | None = None,
         at: datetime | None = None,
@@ -177,8 +177,8 @@ class Costs:
         from llmhive.app.bulk.pricing import price_file, quiet
 
         return price_file(
-            source, target, Columns(columns or {}, at), _PriceList(self._book), engine=engine, master=master,
-            progress=progress or quiet,
+            Path(source), None if target is None else Path(target), Columns(columns or {}, at), _PriceList(self._book),
+            engine=engine, master=master, progress=progress or quiet,
         )  # fmt: skip
 
 

@@ -43,14 +43,17 @@ class Duck:
     """A database in memory; what does not fit goes into a folder of its own."""
 
     def __init__(self, folder: Path | None, progress: Progress) -> None:
-        """`folder`: where there is room. Raises `UsageError` where DuckDB is not installed."""
+        """`folder`: where there is room. Raises `UsageError` where DuckDB is not installed, or cannot write."""
         try:
             import duckdb
         except ImportError as error:
             raise UsageError("Files are priced by an extra package: pip install 'llmhive[bulk]'.") from error
         self._error: type[Exception] = duckdb.Error
         self._progress = progress
-        self._folder = Path(tempfile.mkdtemp(prefix=".llmhive-", dir=folder))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=".llmhive-", dir=folder))
+        except OSError as error:
+            raise UsageError(f"Cannot write into {folder}: {error.strerror or error}.") from error
         self._connection = duckdb.connect(config={"temp_directory": str(self._folder / "spilled")})
         self._connection.execute("SET TimeZone = 'UTC'")
         # the statements name the small table last: it is the one to be looked up, and the order of rows stays

@@ -37,6 +37,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _MINUTE = 60_000_000
 _DAY = 1440
 _WEEK = 7 * _DAY
+BEFORE_HISTORY = "before history begins"
 NOT_LISTED = "not listed at that time"
 NO_MODEL = "no model is named"
 
@@ -159,7 +160,7 @@ class _Compiler:
         if self.begins is not None:
             end = micros(self.begins)
             pieces.append(
-                _Piece(-NEVER, end, self._refuse(f"before history begins ({self.begins:%Y-%m-%d %H:%M} UTC)"))
+                _Piece(-NEVER, end, self._refuse(f"{BEFORE_HISTORY} ({self.begins:%Y-%m-%d %H:%M} UTC)"))
             )
         for step in subject.steps:
             begin = micros(step.begin)

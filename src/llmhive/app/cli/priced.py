@@ -106,6 +106,11 @@ def show(console: Console, name: str, summary: Summary, target: Path | None) -> 
         render.table(console, ("rows", "not priced because"), reasons[:_AT_MOST], right=("rows",), gives={
             "not priced because": 30})  # fmt: skip
         _show_more(console, len(reasons) - _AT_MOST, "more reason")
+        from llmhive.app.bulk.table import BEFORE_HISTORY
+
+        if any(why.startswith(BEFORE_HISTORY) for why in summary.unpriced):
+            console.print("`llmhive backfill PATH` takes in older captures; --at prices all rows at one instant.",
+                          style="yellow")  # fmt: skip
     if summary.incomplete:
         console.print()
         doubts = [(f"{rows:,}", why) for why, rows in summary.incomplete.items()]
