@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fake_openrouter import Record, catalog, model
-from tests.support import Command, Result
+from tests.support import Command, Dialect, Result
 from tests.upstream import KEY, Upstream, World
 
 OTHERS = [model(f"acme/other-{number:02}") for number in range(40)]
@@ -31,6 +31,12 @@ MAY = {
     3: catalog(*OTHERS, one("0.000003"), model("acme/router", pricing={"prompt": "-1", "completion": "-1"})),
 }
 THEN = "2026-05-03T12:00Z"
+
+
+@pytest.fixture
+def dialect() -> Dialect:
+    """What they say is the same on either database; what it comes to is for tests/app/test_costs.py."""
+    return "sqlite"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from llmhive.catalog.pricing import plain
 from llmhive.store.database import Database, connect
 from tests.support import history_database, shared_folder
 
-pytestmark = pytest.mark.history
+pytestmark = [pytest.mark.history, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

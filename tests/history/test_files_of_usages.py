@@ -22,7 +22,7 @@ from llmhive.errors import UsageError
 from llmhive.store import browse, captures
 from tests.support import history_database
 
-pytestmark = pytest.mark.history
+pytestmark = [pytest.mark.history, pytest.mark.long]
 BEGINS = datetime(2024, 9, 1, tzinfo=UTC)
 DAYS = 800
 SIZES = (0, 1, 2, 7, 900, 12_000, 128_000, 200_000, 200_001, 262_144, 999_999)
@@ -103,13 +103,11 @@ def test_a_row_costs_what_one_request_does(catalog: Catalog, tmp_path: Path, see
     assert check(catalog, used, priced(catalog, tmp_path, used)) > 300
 
 
-@pytest.mark.long
 def test_fifty_thousand_rows(catalog: Catalog, tmp_path: Path) -> None:
     used = rows(random.Random(7), names(catalog), 50_000)
     assert check(catalog, used, priced(catalog, tmp_path, used)) > 10_000
 
 
-@pytest.mark.long
 def test_on_a_cluster_too(catalog: Catalog, tmp_path: Path) -> None:
     pytest.importorskip("pyspark", reason="pyspark is not installed (`make long` installs it)")
     if shutil.which("java") is None:

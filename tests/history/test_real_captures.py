@@ -23,7 +23,7 @@ from llmhive.store.tables import model_catalog
 from tests import oracle
 from tests.support import captures
 
-pytestmark = [pytest.mark.history, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.history, pytest.mark.long, pytest.mark.timeout(900)]
 
 _HELD = sa.select(model_catalog.c.id, model_catalog.c.held).where(model_catalog.c.held.is_not(None))
 #: what a sync may write when nothing is new: a value that still waits is found again

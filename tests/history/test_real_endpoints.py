@@ -24,7 +24,7 @@ from llmhive.store.endpoints import Applied, Checked
 from llmhive.store.tables import endpoint, endpoint_version
 from tests.support import shared_folder
 
-pytestmark = pytest.mark.history
+pytestmark = [pytest.mark.history, pytest.mark.long]
 
 MINUTE = timedelta(minutes=1)
 CONDITIONS = {"min_prompt_tokens", "utc_start", "utc_end", "utc_days"}

@@ -183,9 +183,8 @@ EXACT, NOISE, DIFFERS = (
 
 
 @pytest.mark.history
-@pytest.mark.parametrize(
-    "name", [it if it == "genai-prices" else pytest.param(it, marks=pytest.mark.long) for it in PEERS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", PEERS)
 def test_every_disagreement_has_a_reason(name: str) -> None:
     peer = PEERS[name]()
     at, body, past = past_and_newest()
