@@ -159,9 +159,7 @@ class _Compiler:
         end = -NEVER
         if self.begins is not None:
             end = micros(self.begins)
-            pieces.append(
-                _Piece(-NEVER, end, self._refuse(f"{BEFORE_HISTORY} ({self.begins:%Y-%m-%d %H:%M} UTC)"))
-            )
+            pieces.append(_Piece(-NEVER, end, self._refuse(f"{BEFORE_HISTORY} ({self.begins:%Y-%m-%d %H:%M} UTC)")))
         for step in subject.steps:
             begin = micros(step.begin)
             if begin > end:
