@@ -449,6 +449,7 @@ def test_what_another_process_synced_is_served_at_once(here: Place, served: Serv
         assert served.get(f"/api/models/{name}").status_code == 200
 
 
+@pytest.mark.long
 def test_a_reader_never_sees_a_mix_of_versions(here: Place, served: Served) -> None:
     stop = threading.Event()
     seen: list[tuple[int, set[str]]] = []

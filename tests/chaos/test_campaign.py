@@ -67,6 +67,7 @@ def test_a_killed_services_run_ends_and_the_other_shows_it(story: Story) -> None
         assert poll(lambda: story.runs()[1:] == ["completed"])
 
 
+@pytest.mark.long
 def test_who_joined_a_run_whose_process_is_killed_gets_the_next_ones_answer(story: Story) -> None:
     story.begin(OLD)
     go_on = threading.Event()
@@ -83,6 +84,7 @@ def test_who_joined_a_run_whose_process_is_killed_gets_the_next_ones_answer(stor
         assert story.runs() == ["completed", "interrupted", "completed"]
 
 
+@pytest.mark.long
 def test_a_killed_deliverers_message_comes_again_under_the_same_ids(story: Story) -> None:
     story.begin(OLD)
     with Receiver() as receiver:

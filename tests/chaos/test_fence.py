@@ -83,6 +83,7 @@ def test_a_run_that_only_slept_goes_on(story: Story) -> None:
     assert story.now() != before
 
 
+@pytest.mark.long
 def test_a_living_run_is_not_taken_over_however_long_it_takes(story: Story) -> None:
     story.begin()
     story.llmhive.env["SYNC_STALE_SECONDS"] = "3"

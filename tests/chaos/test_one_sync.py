@@ -151,6 +151,7 @@ def test_a_thousand_at_once_are_one_run(hive: Hive) -> None:
         assert {(code, it["status"]) for code, it in answers} == {(200, "completed")}
 
 
+@pytest.mark.long
 def test_a_thousand_join_the_run_that_goes_on(hive: Hive) -> None:
     for replica, served, body in zip(hive.replicas, (OLD, NEW), (b"", FORCE), strict=False):
         with hive.one_more_run() as answers, hive.held_back(served):

@@ -149,6 +149,7 @@ def test_a_single_wrong_value_that_goes_back_was_never_believed(scene: Scene, da
 # --- the real sync, over the network
 
 
+@pytest.mark.long
 def test_an_answer_that_is_none_fails_twice_in_a_row_and_changes_nothing(
     scene: Scene, database_url: str, fake: FakeOpenRouter
 ) -> None:

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -283,6 +284,7 @@ class History:
         return found[number % len(found)] if found else "none"
 
 
+@pytest.mark.long
 @settings(FEW, max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(ACTS), LISTS, st.integers(0, 9)), min_size=4, max_size=12))
 def test_known_at_answers_what_was_believed_then(acts: list[tuple[str, dict[str, int], int]]) -> None:
