@@ -53,8 +53,9 @@ class Cause(StrEnum):
 
 #: Nothing is left to explain.
 AGREED = frozenset({Cause.EXACT, Cause.ROUNDED, Cause.FREE, Cause.BYOK})
-#: What the bill or the catalog says, or does not: never a guess.
-CERTAIN = AGREED | {
+#: What the bill or the catalog says, or does not: never a guess. With a key of one's own the provider's share may be
+#: untold.
+CERTAIN = (AGREED - {Cause.BYOK}) | {
     Cause.RESPONSE_CACHE, Cause.ZERO_COMPLETION, Cause.NO_TIME, Cause.NOT_PRICED, Cause.NO_AMOUNT, Cause.UNREADABLE,
     Cause.UNKNOWN,
 }  # fmt: skip
