@@ -15,6 +15,7 @@ from llmhive.app import settings as settings_table
 from llmhive.app import wiring
 from llmhive.app.library import Catalog
 from llmhive.app.openrouter.sync import Policy, Sync
+from llmhive.catalog.cause import Cause
 from llmhive.catalog.gate import Limits
 from llmhive.catalog.run import Run
 from llmhive.store.database import Database, connect
@@ -220,3 +221,9 @@ def test_library_example(
         "anthropic/claude-opus-5 0.000005 USD per token",
         "1 models as of 2026-07-25 06:00:00+00:00",
     ]
+
+
+def test_the_published_causes_are_those_there_are() -> None:
+    published = (generate.ROOT / "docs" / "reconcile.md").read_text(encoding="utf-8")
+    told = [line.split(" | ")[:2] for line in published.partition("## The causes")[2].splitlines() if line[:3] == "| `"]
+    assert told == [[f"| `{cause.value}`", cause.meaning] for cause in Cause]
