@@ -346,3 +346,14 @@ def test_what_needs_more_digits_than_amounts_have_is_refused() -> None:
     )
     with pytest.raises(Unpriced, match="60 digits"):
         cost(odd, Usage(prompt=10**15 - 1, completion=10**15 - 1))
+
+
+def test_cached_and_written_tokens_that_are_the_whole_prompt_leave_no_plain_one() -> None:
+    pricing = simple(input_cache_read="0.0000001", input_cache_write="0.00000125")
+    usage = Usage(prompt=10, cached=6, written=4)
+    assert cost(pricing, usage) == Decimal("0.0000056")
+    assert not list(assumptions(usage))
+    # one less, and they are taken as the same tokens
+    assert cost(pricing, Usage(prompt=9, cached=6, written=4)) == Decimal("0.0000086")
+    # parts that are too many are said whichever they are
+    assert len(list(assumptions(Usage(prompt=5, audio=6)))) == 1
