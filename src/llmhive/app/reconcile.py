@@ -61,6 +61,7 @@ class Total:
     ours: Decimal = Decimal(0)
     difference: Decimal = Decimal(0)  #: over the rows that have both
     unpriced: int = 0  #: rows that have not
+    unpriced_probable: int = 0  #: of those
     unpriced_paid: Decimal = Decimal(0)  #: what they come to, where that is told
     unpriced_ours: Decimal = Decimal(0)  #: likewise, of those without an amount
 
@@ -82,6 +83,7 @@ class Total:
             self.difference = EXACT.add(self.difference, difference)
         else:
             self.unpriced += 1
+            self.unpriced_probable += not found.is_proven
             self.unpriced_paid = EXACT.add(self.unpriced_paid, paid)
             self.unpriced_ours = EXACT.add(self.unpriced_ours, ours)
 

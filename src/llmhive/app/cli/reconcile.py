@@ -258,7 +258,7 @@ def _show_compared(console: Console, causes: Sequence[tuple[Cause, Total]], tota
     columns = {
         "cause": [word for word, *_ in sums],
         "rows": [f"{rows:,}" for rows, *_ in compared],
-        "probable": [f"{it.probable:,}" if it.probable else "" for _, it, _ in sums],
+        "probable": [f"{count:,}" if (count := it.probable - it.unpriced_probable) else "" for _, it, _ in sums],
         "paid": aligned([dollars(paid) for _, paid, _ in compared]),
         "by our prices": aligned([dollars(ours) for *_, ours in compared]),
         "difference": aligned([signed(it.difference) for _, it, _ in sums]),
