@@ -16,24 +16,28 @@ from llmhive.version import VERSION
 
 if TYPE_CHECKING:
     from llmhive.app.library import Catalog, Page
+    from llmhive.catalog.need import Need
     from llmhive.catalog.preferences import Preferences
     from llmhive.catalog.query import Query
     from llmhive.catalog.receipt import Receipt
+    from llmhive.catalog.shortlist import Shortlist
     from llmhive.catalog.usage import Usage
     from llmhive.errors import LLMHiveError, NotFound, StoreError, Unpriced, UpstreamError, UsageError
 
 __version__ = VERSION
 __all__ = [
-    "Catalog", "LLMHiveError", "NotFound", "Page", "Preferences", "Query", "Receipt", "StoreError", "Unpriced",
-    "UpstreamError", "Usage", "UsageError",
+    "Catalog", "LLMHiveError", "Need", "NotFound", "Page", "Preferences", "Query", "Receipt", "Shortlist", "StoreError",
+    "Unpriced", "UpstreamError", "Usage", "UsageError",
 ]  # fmt: skip
 
 _HOMES = {
     "Catalog": "llmhive.app.library",
     "Page": "llmhive.app.library",
+    "Need": "llmhive.catalog.need",
     "Preferences": "llmhive.catalog.preferences",
     "Query": "llmhive.catalog.query",
     "Receipt": "llmhive.catalog.receipt",
+    "Shortlist": "llmhive.catalog.shortlist",
     "Usage": "llmhive.catalog.usage",
 } | dict.fromkeys(
     ("LLMHiveError", "NotFound", "StoreError", "Unpriced", "UpstreamError", "UsageError"), "llmhive.errors"

@@ -113,7 +113,7 @@ def test_reads_of_what_research_brought(researched: Served, mode: GenerationMode
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_writes(served: Served, mode: GenerationMode) -> None:
     found = operations(served, reading=False)
-    assert len(found) == 8
+    assert len(found) == 9
     for operation in found:
         check(operation, mode, 4)
 

@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from llmhive.app.openrouter.decode_endpoints import endpoints as decode
-from llmhive.catalog.endpoint import keyed
-from llmhive.store import endpoints, runs
+from llmhive.store import endpoints
 from llmhive.store.database import Database
-from llmhive.store.endpoints import Applied, Checked
+from llmhive.store.endpoints import Applied
 from llmhive.store.tables import endpoint, endpoint_version
-from tests.support import shared_folder
+from tests.history.endpoints import Served, begin, captures, read, take
 
 pytestmark = [pytest.mark.history, pytest.mark.long]
 
 MINUTE = timedelta(minutes=1)
 CONDITIONS = {"min_prompt_tokens", "utc_start", "utc_end", "utc_days"}
-#: model → its endpoints as served
-Served = dict[str, list[dict[str, Any]]]
-
-
-def captures() -> Iterator[tuple[datetime, Served]]:
-    from backports import zstd
-
-    path = shared_folder() / "data" / "endpoints" / "daily.tar.zst"
-    options = {int(zstd.DecompressionParameter.window_log_max): 31}
-    with zstd.open(path, "rb", options=options) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            if content is not None and member.name.endswith(".json"):
-                at = datetime.strptime(Path(member.name).name[:18], "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC)
-                listed = json.loads(content.read())["models"]
-                yield at, {model["id"]: model["endpoints"] for model in listed}
 
 
 @pytest.fixture(scope="module")
@@ -97,26 +76,6 @@ def kept(document: str) -> str:
     return json.dumps(found | {"supported_parameters": said.get("supported_parameters", [])}, sort_keys=True)
 
 
-def read(at: datetime, served: Served) -> list[Checked]:
-    """A capture as the sync reads it."""
-    checks = []
-    for model_id, listed in served.items():
-        found = decode(json.dumps({"data": {"id": model_id, "endpoints": listed}}).encode(), model_id)
-        assert found.unreadable == ()
-        checks.append(Checked(model_id, at, keyed(found.values)))
-    return checks
-
-
-def take(database: Database, run_id: int, checks: list[Checked]) -> Applied:
-    """As the sync takes it: in batches of 50 models, a transaction each."""
-    told = Applied()
-    for first in range(0, len(checks), 50):
-        with database.write() as connection:
-            runs.fence(connection, run_id)
-            told += endpoints.apply(connection, checks[first : first + 50], run_id=run_id, zdr=None)
-    return told
-
-
 def active(database: Database) -> dict[str, Counter[tuple[Any, ...]]]:
     """model → what each of its active endpoints offers, costs now, and how it fares."""
     found: dict[str, Counter[tuple[Any, ...]]] = {}
@@ -129,15 +88,12 @@ def active(database: Database) -> dict[str, Counter[tuple[Any, ...]]]:
 
 
 def test_real_captures_of_endpoints(database: Database, real: list[tuple[datetime, Served]]) -> None:
-    start = real[0][0]
-    with database.write() as connection:
-        claimed = runs.claim(connection, "backfill", trigger="test", owner="test", now=start, interval=None)
-    assert isinstance(claimed, runs.Claimed)
+    run_id = begin(database, real[0][0])
     truth: dict[str, Counter[tuple[Any, ...]]] = {}
     truths: list[tuple[datetime, dict[str, Counter[str]]]] = []
     for at, served in real:
         checks = read(at, served)
-        told = take(database, claimed.run_id, checks)
+        told = take(database, run_id, checks)
         assert (told.models, told.endpoints) == (len(served), sum(map(len, served.values())))
         for model_id, listed in served.items():
             truth[model_id] = Counter(
@@ -147,9 +103,9 @@ def test_real_captures_of_endpoints(database: Database, real: list[tuple[datetim
             )  # fmt: skip
         assert active(database) == {model_id: found for model_id, found in truth.items() if found}
         truths.append((at, {model_id: Counter(it[0] for it in found.elements()) for model_id, found in truth.items()}))
-        again = take(database, claimed.run_id, [replace(check, at=at + MINUTE) for check in checks])
+        again = take(database, run_id, [replace(check, at=at + MINUTE) for check in checks])
         assert (again.versions, again.is_changed, again.gone_bad) == (0, False, ())
-        late = take(database, claimed.run_id, checks)
+        late = take(database, run_id, checks)
         assert late == Applied(ignored=len(served))
     the_past_is_as_it_was(database, truths)
     each_version_says_something(database, real)

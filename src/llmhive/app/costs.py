@@ -244,15 +244,21 @@ def _check_names(model: object, *others: object) -> None:
             raise UsageError(f"{what} is empty: {'say which one is meant' if what == 'model' else 'leave it out'}.")
 
 
-def _utc(at: datetime | date | str) -> datetime:
-    """An instant by the UTC clock, which time windows go by; raises `UsageError` for none, and for the future."""
+def moment(at: datetime | date | str) -> datetime:
+    """An instant by the UTC clock, which time windows go by; raises `UsageError` for what is none."""
     if not isinstance(at, datetime):
         at = _read(at)
     if at.tzinfo is None:
         raise UsageError(f"{at} has no time zone: say which instant is meant, as {at:%Y-%m-%dT%H:%M}Z.")
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def _utc(at: datetime | date | str) -> datetime:
+    """As `moment`; raises `UsageError` for the future, too."""
+    at = moment(at)
     if at > wiring.now() + _AHEAD:
         raise UsageError(f"{_at(at)} is in the future: nothing is known of its prices yet.")
-    return at if at.tzinfo is UTC else at.astimezone(UTC)
+    return at
 
 
 def _read(at: object) -> datetime:

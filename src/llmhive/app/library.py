@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from llmhive.app import wiring
+from llmhive.app.choices import Choices, Selectors, check_past, covered
 from llmhive.app.market import Market
 from llmhive.app.openrouter.scheduler import next_time
 from llmhive.app.pricebook import PriceBook
@@ -53,13 +54,14 @@ class Page:
         }
 
 
-class Catalog(Market, Proofs):
+class Catalog(Market, Choices, Proofs):
     """The catalog in a database, for reading. A missing database reads as an empty catalog; nothing is created."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
         self._book = PriceBook(database)
+        self._selectors = Selectors(database)
 
     @classmethod
     def open(cls, url: str | None = None, *, settings: Settings | None = None) -> Catalog:
@@ -97,10 +99,10 @@ class Catalog(Market, Proofs):
             standing = browse.standing(connection)
             state, true_at = standing.state, standing.as_of
             if as_of is not None:
-                true_at = self._covered(connection, as_of)
+                true_at = covered(connection, as_of)
                 found = browse.rows_as_of(connection, as_of, active=query.active)
             elif known_at is not None:
-                self._check(known_at)
+                check_past(known_at)
                 true_at = known_at
                 found = browse.rows_known_at(connection, known_at, active=query.active)
             else:
@@ -126,24 +128,6 @@ class Catalog(Market, Proofs):
         else:
             raise UsageError(f"bills are a file, a bill, or many of them, not {shown(bills)}")
         return Reconciler(self._database, self._book).rows(numbered)
-
-    def _check(self, at: datetime) -> None:
-        if at > wiring.now():
-            raise UsageError(f"{instant(at)} is in the future: nothing is known of it yet.")
-
-    def _covered(self, connection: Any, at: datetime) -> datetime:
-        """When the capture was fetched that tells of an instant; raises `UsageError` where there is none."""
-        self._check(at)
-        covered = history.covered(connection, at)
-        if covered is not None:
-            return covered
-        first = history.first_capture(connection)
-        if first is None:
-            raise UsageError("There is no history yet. Run `llmhive sync`, or `llmhive backfill PATH`.")
-        raise UsageError(
-            f"Nothing is known of {instant(at)}: history begins {first:%Y-%m-%d %H:%M} UTC. "
-            "`llmhive backfill PATH` takes in older captures."
-        )
 
     def history(self, name: str) -> dict[str, Any]:
         """Every change of one model that OpenRouter served, oldest first, and its prices over time.
@@ -203,7 +187,7 @@ class Catalog(Market, Proofs):
         if isinstance(at, str):
             taken = snapshots.get(connection, at)
             return {model_id: row.belief for model_id, row in snapshots.read(connection, taken).items()}
-        self._covered(connection, at)
+        covered(connection, at)
         return {
             model_id: Belief(since.listing.version, since.listing.is_listed, None)
             for model_id, since in history.as_of(connection, at).items()

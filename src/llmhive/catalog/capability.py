@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from llmhive.catalog.endpoint import Endpoint
 from llmhive.catalog.identity import identify
 from llmhive.catalog.model import Model
 from llmhive.catalog.pricing import exact
@@ -78,6 +79,23 @@ def cells(model: Model | Mapping[str, Any], *, implicit_caching: bool | None = N
 def capabilities(row: Mapping[str, Any]) -> frozenset[str]:
     """What a query may ask of a row of the catalog: its parameters, and the capabilities it has."""
     return _named(_of_row(row))
+
+
+def of_endpoint(row: Mapping[str, Any], endpoint: Endpoint) -> frozenset[str]:
+    """What one endpoint of the model of a row can do, as `capabilities`; its own parameters and prices count."""
+    rates = [*endpoint.pricing.rates, *(rate for it in endpoint.pricing.overrides for rate in it.rates)]
+    found = _named(
+        _Facts(
+            inputs=tuple(row["input_modalities"]),
+            outputs=tuple(row["output_modalities"]),
+            parameters=endpoint.supported_parameters,
+            priced=_priced(rates),
+            reasons=False,
+            efforts=(),
+            is_router=is_router(row["id"], row["pricing_kind"], row.get("tokenizer")),
+        )
+    )
+    return found | {"prompt_caching"} if endpoint.supports_implicit_caching else found
 
 
 def diff(before: Mapping[str, Mapping[str, Cell]], after: Mapping[str, Mapping[str, Cell]]) -> list[CellChange]:
@@ -217,7 +235,7 @@ def _of_model(model: Model) -> _Facts:
         priced=_priced(rates),
         reasons=model.reasoning is not None,
         efforts=(model.reasoning and model.reasoning.supported_efforts) or (),
-        is_router=_is_router(model.id, model.pricing_kind, model.tokenizer),
+        is_router=is_router(model.id, model.pricing_kind, model.tokenizer),
     )
 
 
@@ -234,7 +252,7 @@ def _of_row(row: Mapping[str, Any]) -> _Facts:
         priced=_priced(pair for prices in (served, *entries) for pair in prices.items()),
         reasons=False,
         efforts=(),
-        is_router=_is_router(row["id"], row["pricing_kind"], row.get("tokenizer")),
+        is_router=is_router(row["id"], row["pricing_kind"], row.get("tokenizer")),
     )
 
 
@@ -248,6 +266,6 @@ def _priced(rates: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _is_router(model_id: str, kind: str, tokenizer: str | None) -> bool:
-    """Whether it passes a request on to a model it picks; an alias has one model at a time."""
+def is_router(model_id: str, kind: str, tokenizer: str | None) -> bool:
+    """Whether a model passes a request on to a model it picks; an alias has one model at a time."""
     return kind == "dynamic" or (tokenizer == "Router" and not identify(model_id).is_alias)

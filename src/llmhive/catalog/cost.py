@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal, Inexact
+from functools import lru_cache
 from operator import mul
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ WORDS = {
 _NAMES = tuple(part.name for part in PARTS)
 _PLAIN, _TEXT, _1H, _IMAGES = (_NAMES.index(it) for it in ("plain", "text", "written_1h", "images"))
 _NOTHING = Decimal(0)
+_UNLISTED = tuple(_NOTHING if part.is_optional else None for part in PARTS)
 _MINUTES_A_DAY = 24 * 60
 
 
@@ -239,18 +241,31 @@ class Tariffs:
 
     def at(self, prompt: int, at: datetime) -> Tariff:
         """The tariff for a prompt of so many tokens (cached ones included) at an instant (UTC)."""
+        mask = self._mask(prompt, at)
+        tariff = self._made.get(mask)
+        if tariff is None:
+            tariff = self._made[mask] = self._make(mask)
+        return tariff
+
+    def rates_at(self, prompt: int, at: datetime) -> tuple[Decimal | None, ...]:
+        """The rates of `PARTS` alone, as `at` has them: for who compares many pricings and charges none."""
+        return self._resolved(self._mask(prompt, at))[1]
+
+    def _mask(self, prompt: int, at: datetime) -> int:
+        """The overrides in force, as bits."""
         mask = 0
         if self._overrides:
             minute = at.weekday() * _MINUTES_A_DAY + at.hour * 60 + at.minute
             for number, (threshold, minutes, _) in enumerate(self._overrides):
                 if prompt > threshold and minutes >> minute & 1:
                     mask |= 1 << number
-        tariff = self._made.get(mask)
-        if tariff is None:
-            tariff = self._made[mask] = self._make(mask)
-        return tariff
+        return mask
 
     def _make(self, mask: int) -> Tariff:
+        units, rates, fired = self._resolved(mask)
+        return Tariff(units, rates, fired, self._reasons)
+
+    def _resolved(self, mask: int) -> tuple[tuple[str, ...], tuple[Decimal | None, ...], tuple[Override, ...]]:
         base = dict(self.pricing.rates)
         fired = tuple(it for number, (_, _, it) in enumerate(self._overrides) if mask >> number & 1)
         rates = dict(base)
@@ -262,13 +277,12 @@ class Tariffs:
         if "image" in base and base["image"] <= self._highest_prompt:
             # no more than a token: it is the rate of image tokens, which are in the prompt
             del rates["image"]
-        units, effective = [], []
-        for part in PARTS:
-            unit = next((it for it in part.units if it in rates), part.units[-1])
-            rate = rates.get(unit, _NOTHING if part.is_optional else None)
-            units.append(unit)
-            effective.append(None if rate is None or rate < 0 else canonical(rate))
-        return Tariff(tuple(units), tuple(effective), fired, self._reasons)
+        units = _charging(frozenset(rates))
+        effective = [
+            None if (rate := rates.get(unit, otherwise)) is None or rate < 0 else canonical(rate)
+            for unit, otherwise in zip(units, _UNLISTED, strict=True)
+        ]
+        return units, tuple(effective), fired
 
     def _completions(self) -> set[Decimal]:
         """The rates of completion that the list shows: the base one, or where windows set it, those of the windows."""
@@ -276,6 +290,12 @@ class Tariffs:
         if base is not None:
             return {base}
         return {rate for _, _, it in self._overrides for unit, rate in it.rates if unit == "completion"}
+
+
+@lru_cache(maxsize=1024)
+def _charging(listed: frozenset[str]) -> tuple[str, ...]:
+    """The unit that charges each of `PARTS` where these are listed: pricings are many, but list much the same."""
+    return tuple(next((it for it in part.units if it in listed), part.units[-1]) for part in PARTS)
 
 
 def _reasons(pricing: Pricing) -> Iterator[str]:

@@ -66,7 +66,7 @@ class Index:
         self._rows = sorted(rows, key=itemgetter("id"))
         self._all = (1 << len(self._rows)) - 1
         self._sets: dict[str, dict[Any, int]] = {}
-        self._ranges: dict[str, _Range] = {}
+        self._ranges: dict[str, Range] = {}
         self._orders: dict[tuple[str, bool], list[int]] = {}
         self._pickers: dict[tuple[str, bool], Callable[[bytes], Sequence[int]]] = {}
         self._with_word: dict[str, int] = {}
@@ -145,9 +145,9 @@ class Index:
             self._sets[name] = known
         return known
 
-    def _range(self, column: str) -> _Range:
+    def _range(self, column: str) -> Range:
         if (known := self._ranges.get(column)) is None:
-            known = self._ranges[column] = _Range([row[column] for row in self._rows])
+            known = self._ranges[column] = Range([row[column] for row in self._rows])
         return known
 
     def _with_words(self, text: str, mask: int) -> int:
@@ -165,8 +165,8 @@ class Index:
         return ["\n".join([row[name] or "" for name in _SEARCHED]).casefold() for row in self._rows]
 
 
-class _Range:
-    """The rows by a value; those that have none meet no limit."""
+class Range:
+    """Bitsets of what is numbered from 0 by a value of each; those that have none meet no limit."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         known = [position for position, value in enumerate(values) if value is not None]
@@ -176,10 +176,17 @@ class _Range:
         for position in known:
             self._first.append(self._first[-1] | 1 << position)
 
+    @property
+    def known(self) -> int:
+        """Those that have a value."""
+        return self._first[-1]
+
     def at_most(self, most: Any) -> int:
+        """Those whose value is at most this."""
         return self._first[bisect_right(self._values, most)]
 
     def at_least(self, least: Any) -> int:
+        """Those whose value is at least this."""
         return self._first[-1] & ~self._first[bisect_left(self._values, least)]
 
 

@@ -106,10 +106,10 @@ def bounds(
     known = list(candidates)
     fits, excluded = [], []
     for candidate in known:
-        reason = _unfit(candidate, preferences, at)
+        reason = refusal(candidate, preferences, at)
         cost = charge(candidate.endpoint.pricing) if reason is None else None
         if cost is not None and cost >= 0:
-            fits.append(_Fit(candidate, cost, _band(candidate.health), _place(candidate, preferences)))
+            fits.append(_Fit(candidate, cost, band_of(candidate.health), _place(candidate, preferences)))
         else:
             excluded.append((candidate.name, reason or "what it costs is not known"))
     notes = [*preferences.notes, *_misspelled(preferences, known)]
@@ -126,14 +126,14 @@ def bounds(
 # --- who may serve
 
 
-def _unfit(candidate: Candidate, preferences: Preferences, at: datetime) -> str | None:
-    """Why an endpoint may not serve, or None."""
+def refusal(candidate: Candidate, preferences: Preferences, at: datetime) -> str | None:
+    """Why an endpoint may not serve at an instant (UTC), in words; None: it may."""
     it, status = candidate.endpoint, candidate.health.status
-    if any(_is_meant(name, candidate, with_tiers=True) for name in preferences.ignore):
+    if any(is_meant(name, candidate, with_tiers=True) for name in preferences.ignore):
         return "ignored"
     if not _is_tier_asked(candidate, preferences):
         return f"of the service tier {tier_of(it.tag)}, which was not asked for"
-    if preferences.only and not any(_is_meant(name, candidate) for name in preferences.only):
+    if preferences.only and not any(is_meant(name, candidate) for name in preferences.only):
         return "not among `only`"
     if preferences.order and not preferences.allow_fallbacks and _place(candidate, preferences) is None:
         return "not in `order`, and fallbacks are not allowed"
@@ -141,12 +141,13 @@ def _unfit(candidate: Candidate, preferences: Preferences, at: datetime) -> str 
         return f"its quantization is {it.quantization or 'unknown'}"
     if preferences.zdr and candidate.is_zdr is not True:
         return "it keeps data" if candidate.is_zdr is False else "whether it keeps data is not known"
-    if status is not None and status < 0 and status not in _STATUSES:
+    if is_in_outage(candidate.health):
         return f"in outage (status {status})"
     return _too_dear(it.pricing, preferences.max_price, at)
 
 
-def _is_meant(name: str, candidate: Candidate, *, with_tiers: bool = False) -> bool:
+def is_meant(name: str, candidate: Candidate, *, with_tiers: bool = False) -> bool:
+    """Whether a name in `order` or `only` means an endpoint; in `ignore` it means tiers, too (`Preferences`)."""
     asked, parts = name.casefold().split("/"), candidate.endpoint.tag.casefold().split("/")
     if parts[: len(asked)] == asked:
         left = parts[len(asked) :]
@@ -161,12 +162,12 @@ def _is_tier_asked(candidate: Candidate, preferences: Preferences) -> bool:
     tier = tier_of(candidate.endpoint.tag)
     if tier is None or tier in preferences.tiers:
         return True
-    return any(_is_meant(name, candidate) for name in (*preferences.order, *preferences.only))
+    return any(is_meant(name, candidate) for name in (*preferences.order, *preferences.only))
 
 
 def _place(candidate: Candidate, preferences: Preferences) -> int | None:
     """Where in `order` an endpoint is; None: nowhere."""
-    return next((place for place, name in enumerate(preferences.order) if _is_meant(name, candidate)), None)
+    return next((place for place, name in enumerate(preferences.order) if is_meant(name, candidate)), None)
 
 
 def _too_dear(pricing: Pricing, limits: Iterable[tuple[str, Decimal]], at: datetime) -> str | None:
@@ -182,7 +183,12 @@ def _too_dear(pricing: Pricing, limits: Iterable[tuple[str, Decimal]], at: datet
     return None
 
 
-def _band(health: Health) -> Band:
+def is_in_outage(health: Health) -> bool:
+    """Whether its status says that it serves nobody."""
+    return health.status is not None and health.status < 0 and health.status not in _STATUSES
+
+
+def band_of(health: Health) -> Band:
     """The worse of what its uptime and its status say."""
     uptime = math.inf if health.uptime is None else health.uptime
     measured = (uptime < HEALTHY_UPTIME) + (uptime < DEGRADED_UPTIME)
@@ -192,7 +198,7 @@ def _band(health: Health) -> Band:
 def _misspelled(preferences: Preferences, candidates: Sequence[Candidate]) -> Iterable[str]:
     for listed in ("order", "only", "ignore"):
         for name in getattr(preferences, listed):
-            if not any(_is_meant(name, it, with_tiers=listed == "ignore") for it in candidates):
+            if not any(is_meant(name, it, with_tiers=listed == "ignore") for it in candidates):
                 meant = near(name, (word for it in candidates for word in (it.endpoint.tag, it.endpoint.provider_name)))
                 yield f"`{listed}` names {name}, which means no endpoint of this model{meant}"
 

@@ -86,6 +86,12 @@ def best(connection: sa.Connection, slugs: Collection[str] | None = None) -> dic
     return preferred(_measure(row) for row in connection.execute(_chosen(_IS_OPEN, slugs)))
 
 
+def measures(connection: sa.Connection, at: datetime | None = None) -> list[Measure]:
+    """What all sources say of all models, now or as it was known at an instant."""
+    is_then = _IS_OPEN if at is None else holds_at(_b.known_from, _b.known_to, at)
+    return [_measure(row) for row in connection.execute(_chosen(is_then, None))]
+
+
 def values(connection: sa.Connection, metric: str) -> dict[str, Decimal]:
     """Slug → the value of a metric, chosen as `best` does."""
     rows = connection.execute(_chosen(sa.and_(_IS_OPEN, _b.metric == metric), None))

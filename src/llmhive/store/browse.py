@@ -75,6 +75,13 @@ def rows_as_of(connection: sa.Connection, at: datetime, *, active: bool | None =
 
     `held` names the prices that the gate held then and nobody confirmed: they are shown as they were served.
     """
+    return [row for row, _ in listed_at(connection, at, active=active)]
+
+
+def listed_at(
+    connection: sa.Connection, at: datetime, *, active: bool | None = None
+) -> list[tuple[dict[str, Any], Model]]:
+    """The rows of `rows_as_of`, each with the model it is of."""
     first, held = history.first_listed(connection), prices.held_at(connection, at)
     seen = history.covered(connection, at)
     found = []
@@ -85,7 +92,7 @@ def rows_as_of(connection: sa.Connection, at: datetime, *, active: bool | None =
         fields = {f"pricing.{unit}": {"served": _rate(model, unit, at)} for unit in held.get(model_id, ())}
         gone = None if listing.is_listed else since.at
         row |= {"first_seen_at": first.get(model_id), "last_seen_at": None if gone else seen, "deactivated_at": gone}
-        found.append(row | {"held": fields or None})
+        found.append((row | {"held": fields or None}, model))
     return found
 
 

@@ -196,7 +196,7 @@ def of_endpoints(
     """The steps of a model's endpoints that a provider's name, its slug or a tag means at a service tier, by key: see
     `endpoint.served_by`.
     """
-    slugs = _slugs(connection)
+    slugs = provider_slugs(connection)
     chosen = sa.select(endpoint.c.id, endpoint.c.key, endpoint.c.tag, endpoint.c.provider_name)
     found = connection.execute(chosen.where(endpoint.c.model_id == model_id)).all()
     wanted = served_by(
@@ -223,7 +223,7 @@ def of_provider(
     return at_provider(listed, of_endpoints(connection, model_id, provider_name, tier), provider_name, tier)
 
 
-def _slugs(connection: sa.Connection) -> dict[str, str]:
+def provider_slugs(connection: sa.Connection) -> dict[str, str]:
     """Providers' slugs by their names; of several with one name an active one's."""
     rows = connection.execute(
         sa.select(provider.c.name, provider.c.slug).order_by(provider.c.is_active, provider.c.slug)
@@ -240,11 +240,11 @@ def _outputs(connection: sa.Connection, model_id: str) -> tuple[str, ...]:
 
 def of_offers(connection: sa.Connection, model_id: str, at: datetime | None = None) -> list[Candidate]:
     """The endpoints that a model has now, or had at an instant, by key; of then, the health of the day before."""
-    slugs = _slugs(connection)
+    slugs = provider_slugs(connection)
     if at is None:
         live = sa.select(endpoint).where(endpoint.c.model_id == model_id, endpoint.c.is_active)
         return [
-            _candidate(row, Health(*(getattr(row, name) for name in _HEALTH)), slugs)
+            candidate(row, Health(*(getattr(row, name) for name in _HEALTH)), slugs)
             for row in connection.execute(live.order_by(endpoint.c.key))
         ]
     it = endpoint_version.c
@@ -255,10 +255,11 @@ def of_offers(connection: sa.Connection, model_id: str, at: datetime | None = No
         .order_by(endpoint.c.key)
     ).all()
     health = _health_at(connection, [row.endpoint_id for row in rows], at)
-    return [_candidate(row, health.get(row.endpoint_id, Health()), slugs) for row in rows]
+    return [candidate(row, health.get(row.endpoint_id, Health()), slugs) for row in rows]
 
 
-def _candidate(row: Any, health: Health, slugs: dict[str, str]) -> Candidate:
+def candidate(row: Any, health: Health, slugs: dict[str, str]) -> Candidate:
+    """An endpoint of a row with its ``document``, ``is_zdr`` and ``key``; `slugs` are those of `provider_slugs`."""
     it = from_document(row.document)
     return Candidate(it, health, row.is_zdr, slugs.get(it.provider_name), row.key)
 
@@ -271,15 +272,17 @@ def _health_at(connection: sa.Connection, ids: Sequence[int], at: datetime) -> d
         .where(it.endpoint_id.in_(ids), it.span == "sample", it.at <= at, it.at >= at - _FRESH)
         .order_by(it.at)
     )
-    return {
-        row.endpoint_id: Health(
-            status=row.status,
-            uptime_last_30m=row.uptime,
-            latency_p50=row.latency_p50,
-            throughput_p50=row.throughput_p50,
-        )
-        for row in rows
-    }
+    return {row.endpoint_id: health_of_sample(row) for row in rows}
+
+
+def health_of_sample(row: Any) -> Health:
+    """How an endpoint fared, by a sample of `endpoint_health`."""
+    return Health(
+        status=row.status,
+        uptime_last_30m=row.uptime,
+        latency_p50=row.latency_p50,
+        throughput_p50=row.throughput_p50,
+    )
 
 
 # --- what brought a step

@@ -9,7 +9,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from llmhive.app.cli import browsing, costs, ledger, maintenance, market, reconcile, render, serving, syncing, travel
+from llmhive.app.cli import (
+    browsing,
+    costs,
+    ledger,
+    maintenance,
+    market,
+    reconcile,
+    render,
+    select,
+    serving,
+    syncing,
+    travel,
+)
 from llmhive.errors import LLMHiveError, UsageError
 from llmhive.version import VERSION
 
@@ -45,6 +57,7 @@ serving.add_to(app)
 syncing.add_to(app)
 browsing.add_to(app)
 market.add_to(app)
+select.add_to(app)
 costs.add_to(app)
 reconcile.add_to(app)
 travel.add_to(app)

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from llmhive.app.http import cost, health, ledger, market, problem, reading, schema, syncing
+from llmhive.app.http import cost, health, ledger, market, problem, reading, schema, select, syncing
 from llmhive.app.http.auth import Denied
 from llmhive.app.http.front import MISTAKE, App, Front, TooLarge
 from llmhive.app.http.problem import Problem
@@ -67,7 +67,7 @@ def routes(service: Service, tasks: Sequence[Beside] = ()) -> FastAPI:
         dependencies=[Depends(known_parameters)],
     )  # fmt: skip
     # the market before what reads any path as a model's id
-    for room in (syncing, market, reading, cost, ledger, health):
+    for room in (syncing, market, reading, cost, select, ledger, health):
         room.add_to(app, service)
     _add_problems(app)
     _describe(app)
@@ -92,6 +92,8 @@ def known_parameters(request: Request) -> None:
 
 _CLIENT_GONE = 499
 _READS_ITS_OWN = frozenset(("/api/models",))
+#: Reads that need a body.
+_READS_BY_POST = frozenset((cost.PATH, select.PATH))
 
 
 @asynccontextmanager
@@ -173,7 +175,7 @@ def _describe(app: FastAPI) -> None:
             for path, operations in made["paths"].items():
                 for method, operation in operations.items():
                     # on a loopback address none is needed, and reading is open unless a token is set
-                    is_read = method == "get" or path == cost.PATH
+                    is_read = method == "get" or path in _READS_BY_POST
                     operation["security"] = [{}, {"bearer": []}] if is_read else [{"bearer": []}, {}]
                     if not _can_be_invalid(operation):
                         operation["responses"].pop("422", None)

@@ -1,0 +1,41 @@
+"""Tables of docs/selection.md that only the real history can tell.
+
+They stand between ``<!-- measured: NAME -->`` and ``<!-- end -->``. Where the captured data is, tests compare them with
+what comes out; ``python -m tests.history.golden`` and ``python -m tests.history.two_years`` write them anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+from tests.support import ROOT
+
+PAGE = ROOT / "docs" / "selection.md"
+
+
+def kept(name: str) -> str:
+    """What the page has."""
+    found = re.search(_around(name), PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"{PAGE} has no measured part {name}"
+    return found[2]
+
+
+def write(name: str, text: str) -> None:
+    """Put it there, and say so where it differs."""
+    if kept(name) != text:
+        page = PAGE.read_text(encoding="utf-8")
+        page = re.sub(_around(name), lambda found: found[1] + text + found[3], page, flags=re.DOTALL)
+        PAGE.write_text(page, encoding="utf-8")
+        sys.stdout.write(f"Rewrote {name} in {PAGE.relative_to(ROOT)}.\n")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], f"|{'---|' * len(head)}", *lines[1:], ""])
+
+
+def _around(name: str) -> str:
+    return rf"(<!-- measured: {re.escape(name)} -->\n\n)(.*?)(\n<!-- end -->)"
