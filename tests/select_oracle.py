@@ -221,9 +221,9 @@ def _can(model: Json, offer: Json, wanted: Json) -> bool:
 
 
 def _is_affordable(offer: Json, wanted: Json, at: Any) -> bool:
-    if "unpriced" not in wanted["allow"]:
-        if offer["cost"] is None or cost_of(offer["pricing"], wanted["parts"], 0, at) is None:
-            return False
+    is_priced = offer["cost"] is not None and cost_of(offer["pricing"], wanted["parts"], 0, at) is not None
+    if not is_priced and "unpriced" not in wanted["allow"]:
+        return False
     for unit, limit in dict(wanted["max_price_per_million"]).items():
         for prompt in (0, wanted["prompt"]):
             rate = rates_at(offer["pricing"], prompt, at).get(unit)

@@ -6,9 +6,10 @@ same source gives the same text.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,16 @@ from llmhive.app.http.app import routes as app_routes
 from llmhive.app.http.auth import Access
 from llmhive.app.http.metrics import METRICS
 from llmhive.app.http.parameters import openapi as model_parameters
+from llmhive.app.http.select_shapes import OF_NEED, body_schema
 from llmhive.app.http.serve import assemble
 from llmhive.app.live import Live
 from llmhive.app.settings import TABLE, Setting
 from llmhive.catalog.capability import CAPABILITIES
 from llmhive.catalog.dimension import CATEGORIES, DIMENSIONS, MODALITIES
+from llmhive.catalog.need import OBJECTIVES, Need
+from llmhive.catalog.need import PARTS as OF_SCORE
+from llmhive.catalog.quality import TASKS
+from llmhive.catalog.role import ROLES
 from llmhive.store.database import connect
 from llmhive.store.tables import CHANGE, MODEL_VERSION, metadata
 
@@ -216,6 +222,54 @@ def capabilities() -> str:
     return _table(("capability", "what it is"), ((f"`{it.name}`", it.title) for it in CAPABILITIES))
 
 
+def constraints() -> str:
+    """What a need may ask, from the table that feeds the OpenAPI document, with the command's options."""
+    properties = body_schema()["content"]["application/json"]["schema"]["properties"]
+    options = {it.name: it.opts[0] for it in command_table()["select"].params}
+    rows = []
+    for name in OF_NEED:
+        meaning, default = properties[name]["description"], properties[name]["default"]
+        # what a role is has a table of its own
+        meaning = meaning.partition(". ")[0] if name == "role" else meaning
+        option = next(options[it] for it in (name, name.removesuffix("s"), "max_price") if it in options)
+        rows.append((f"`{name}`", f"`{option}`", meaning, f"`{default}`" if default else ""))
+    return _table(("field", "option", "meaning", "left out"), rows)
+
+
+def objectives() -> str:
+    """What a score is made of, by the name of an objective."""
+    return _table(("objective", *OF_SCORE), ((f"`{name}`", *map(_weight, it)) for name, it in OBJECTIVES.items()))
+
+
+def tasks() -> str:
+    """What says how good a model is at a task."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, task in TASKS.items():
+        benchmark = f"`{task.benchmark}`" if task.benchmark else ""
+        ranking = "of the category" if task.ranking == name else f"`{task.ranking}`"
+        told = (benchmark, ranking, *map(_weight, task.weights))
+        rows.setdefault(told, []).append(f"`{name}`" if name else "none")
+    head = ("task", "benchmark", "ranking", "weight of the benchmark", "of the general index", "of the rank")
+    return _table(head, ((", ".join(names), *told) for told, names in rows.items()))
+
+
+def roles() -> str:
+    """The roles, with what each fills in."""
+    rows = ((f"`{name}`", it.why, _filled(it.defaults, it.needs_of)) for name, it in ROLES.items())
+    return _table(("role", "what for", "fills in"), rows)
+
+
+def _filled(defaults: Mapping[str, Any], needs_of: bool) -> str:
+    plain = Need(**defaults).to_json()
+    return ("`of` is needed; " if needs_of else "") + ", ".join(
+        f"`{name}` {json.dumps(value).strip(chr(34))}" for name, value in plain.items()
+    )
+
+
+def _weight(weight: float) -> str:
+    return f"{weight:g}" if weight else ""
+
+
 def metrics() -> str:
     """The metrics, from the table that feeds the code."""
     return _table(("metric", "meaning"), ((f"`{name}`", text) for name, text in METRICS.items()))
@@ -231,6 +285,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings": settings, "commands": commands, "tables": tables, "views": views,
     "routes": routes, "parameters": parameters, "metrics": metrics,
     "dimensions": dimensions, "categories": categories, "capabilities": capabilities,
+    "constraints": constraints, "objectives": objectives, "tasks": tasks, "roles": roles,
 }  # fmt: skip
 
 

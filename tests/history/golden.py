@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from llmhive.app.choices import Selectors
 from llmhive.app.costs import moment
 from llmhive.catalog.need import Need
+from llmhive.catalog.selectable import Stock
 from llmhive.catalog.shortlist import Shortlist
 from llmhive.store.database import connect
 from tests import support
@@ -31,6 +32,7 @@ class Outcome(NamedTuple):
 
     name: str
     acceptable: tuple[str, ...]
+    stock: Stock  #: what there was to choose from
     shortlist: Shortlist
 
     @property
@@ -48,14 +50,11 @@ def outcomes(folder: Path) -> list[Outcome]:
     for at, served in captures:
         endpoints.take(database, run_id, endpoints.read(at, served))
     selectors = Selectors(database)
-    found = [
-        Outcome(
-            it["name"],
-            tuple(it["acceptable"]),
-            selectors.at(moment(it.get("at", AT))).select(Need.read(it["need"])),
-        )
-        for it in NEEDS
-    ]
+    found = []
+    for it in NEEDS:
+        selector = selectors.at(moment(it.get("at", AT)))
+        shortlist = selector.select(Need.read(it["need"]))
+        found.append(Outcome(it["name"], tuple(it["acceptable"]), selector.stock, shortlist))
     database.close()
     return found
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from llmhive.app.costs import moment
+from llmhive.catalog import quality
+from llmhive.catalog.capability import capabilities
 from llmhive.catalog.need import Need
+from llmhive.catalog.pricing import Pricing
 from llmhive.catalog.selectable import KNOWN_FOR
 from tests.history import endpoints, golden, measured
 
@@ -36,6 +42,57 @@ def test_the_opinions_are_not_vacuous(found: list[golden.Outcome]) -> None:
     for it in found:
         places = [it.shortlist.explain(model_id).place for model_id in it.acceptable]
         assert 0 < sum(place is not None for place in places) < it.shortlist.total
+
+
+def test_the_examples_of_the_chapter_are_real(found: list[golden.Outcome]) -> None:
+    """But for ranks, uptimes and speeds."""
+    july, with_endpoints = (next(it for it in found if ("DeepInfra" in it.name) is known) for known in (False, True))
+    of_july = july.stock
+    measures, models = of_july.evidence.measures, {it.row["id"]: it for it in of_july.models}
+    for row in measured.rows(*measured.MODELS):
+        it, told = models[row["model"]], measures.get(row["model"], {})
+        assert it.row["created_at"].date().isoformat() == row["since"]
+        assert listed(it.pricing) == listed(row)
+        for name, metric in (("intelligence", "intelligence_index"), ("coding", "coding_index")):
+            assert row[name] == (f"{told[metric]:g}" if metric in told else "–")
+        elo = [value for metric, value in told.items() if metric.startswith("elo:models:")]
+        assert row["Elo"] == ("–" if "intelligence_index" in told or not elo else f"{statistics.mean(elo):.1f}")
+        able = {"vision", "image_output", "tools", "structured_outputs", "reasoning", "seed"} & capabilities(it.row)
+        assert set(row["can"].split(", ")) == able
+    served = {it.row["id"]: it.offers or () for it in with_endpoints.stock.models}
+    for row in measured.rows(*measured.ENDPOINTS):
+        [endpoint] = [it.endpoint for it in served[row["served"]] if it.name == row["by"]]
+        assert len(served[row["served"]]) == 9
+        assert listed(endpoint.pricing) == listed(row)
+        assert ("structured_outputs" in endpoint.supported_parameters) == (row["lacks"] == "–")
+
+
+def listed(prices: Pricing | Mapping[str, str]) -> list[Decimal]:
+    """USD per million tokens in and out, to a thousandth of a cent."""
+    if isinstance(prices, Pricing):
+        rates = dict(prices.rates)
+        return [round(rates[unit].scaleb(6), 5).normalize() for unit in ("prompt", "completion")]
+    return [Decimal(prices[unit]).normalize() for unit in ("prompt", "completion")]
+
+
+def test_the_constants_of_quality_fit_the_catalog_of_july(found: list[golden.Outcome]) -> None:
+    """What the chapter says of them: how well Elo tells the index, and where the weakest tenth is."""
+    stock = found[0].stock
+    slugs = {it.row["canonical_slug"]: it.row["id"] for it in stock.models if it.row["is_active"]}
+    told = [stock.evidence.measures.get(model_id, {}) for model_id in slugs.values()]
+    both = [
+        (statistics.mean(ratings), it["intelligence_index"] / 100)
+        for it in told
+        if "intelligence_index" in it
+        and (ratings := [value for metric, value in it.items() if metric.startswith("elo:models:")])
+    ]
+    elo, index = zip(*both, strict=True)
+    assert len(both) == 60
+    assert round(statistics.correlation(elo, index), 2) == 0.90
+    slope, intercept = statistics.linear_regression(elo, index)
+    assert (round(-intercept / slope, -1), round(1 / slope, -1)) == (quality.ELO_FROM, quality.ELO_SPAN)
+    indices = [it["intelligence_index"] / 100 for it in told if "intelligence_index" in it]
+    assert round(statistics.quantiles(indices, n=10)[0], 1) == quality.PRIOR
 
 
 def test_a_need_that_names_a_provider_is_chosen_while_endpoints_are_known() -> None:

@@ -43,14 +43,7 @@ NEEDS: Mapping[str, Need] = {
 #: The catalog's file; every so many captures it is looked at what is chosen.
 DATABASE, LOOK_EVERY = "history.db", 150
 #: How quality is judged in a replay.
-KNOWN = ("by what was known then", "by the figures of July 2026")
-
-
-class Step(NamedTuple):
-    """A capture, and what there was to choose from."""
-
-    at: datetime
-    selectors: tuple[Selector, Selector]  #: one for each way of `KNOWN`
+THEN, JULY = "by what was known then", "by the figures of July 2026"
 
 
 @dataclasses.dataclass
@@ -58,7 +51,7 @@ class Life:
     """A need through all captures."""
 
     name: str
-    known: str  #: of `KNOWN`
+    known: str  #: `THEN` or `JULY`
     is_sticky: bool
     in_use: str | None = None
     chosen: int = 0  #: at so many captures some model qualified
@@ -68,7 +61,7 @@ class Life:
 
 
 class Look(NamedTuple):
-    """What was chosen on the way, without hysteresis and by what was known then."""
+    """What was chosen on the way, without hysteresis."""
 
     at: datetime
     name: str
@@ -82,8 +75,8 @@ class Replay(NamedTuple):
     looks: list[Look]
 
 
-def steps(folder: Path) -> Iterator[Step]:
-    """Every applied capture, oldest first; the catalog is made in a folder."""
+def steps(folder: Path, known: str) -> Iterator[Selector]:
+    """What chooses at each applied capture, oldest first; the catalog is made in a folder."""
     path = folder / DATABASE
     shutil.copy(support.history_database(), path)
     database = connect(f"sqlite:///{path}")
@@ -104,9 +97,9 @@ def steps(folder: Path) -> Iterator[Step]:
         for model_id, listing in by_step.get(at, ()):
             model = listing.version.model
             models[model_id] = Selectable(browse.row_of(model, at, is_active=listing.is_listed), model.pricing, None)
-        then = evidence([it.row for it in models.values()], told.get(at, ()), {})
-        stock = Stock(number, at, at, tuple(models.values()), then, "openrouter")
-        yield Step(at, (Selector(stock), Selector(stock._replace(evidence=later))))
+        rows = [it.row for it in models.values()]
+        then = evidence(rows, told.get(at, ()), {}) if known == THEN else later
+        yield Selector(Stock(number, at, at, tuple(models.values()), then, "openrouter"))
 
 
 def benchmarks() -> Iterator[tuple[datetime, Sequence[Measure]]]:
@@ -123,11 +116,6 @@ def _latest_rows(timelines: Mapping[str, Sequence[tuple[datetime, Listing]]]) ->
         at, listing = max(its, key=lambda it: (it[1].version.model.canonical_slug is not None, it[0]))
         found.append(browse.row_of(listing.version.model, at, is_active=listing.is_listed))
     return found
-
-
-def lives() -> list[Life]:
-    """Every need in both ways, without hysteresis and with it."""
-    return [Life(name, known, is_sticky) for name in NEEDS for known in KNOWN for is_sticky in (False, True)]
 
 
 def live(life: Life, selector: Selector) -> None:
@@ -156,34 +144,34 @@ def live(life: Life, selector: Selector) -> None:
     life.in_use = ids[0]
 
 
-def replay(folder: Path) -> Replay:
-    """All lives from the first capture to the last."""
-    found, seen = lives(), []
-    for step in steps(folder):
+def replay(folder: Path, known: str) -> Replay:
+    """All needs from the first capture to the last, each without hysteresis and then with it."""
+    found, seen = [Life(name, known, is_sticky) for name in NEEDS for is_sticky in (False, True)], []
+    for selector in steps(folder, known):
         for life in found:
-            live(life, step.selectors[KNOWN.index(life.known)])
-        if step.selectors[0].stock.catalog_version % LOOK_EVERY == 0:
-            seen += [Look(step.at, name, step.selectors[0].select(need).ids) for name, need in NEEDS.items()]
+            live(life, selector)
+        if selector.stock.catalog_version % LOOK_EVERY == 0:
+            seen += [Look(selector.stock.at, name, selector.select(need).ids) for name, need in NEEDS.items()]
     return Replay(found, seen)
 
 
 def table(found: Sequence[Life]) -> str:
     """How often the choice changed, as docs/selection.md shows it."""
-    rows = []
-    for free, sticky in zip(found[::2], found[1::2], strict=True):
-        rows.append(
-            (free.name, free.known, f"{free.switches:,}", f"{sticky.switches:,}", f"{sticky.forced:,}",
-             f"{sticky.lost / sticky.chosen:.4f}", f"`{sticky.in_use}`")
-        )  # fmt: skip
     head = (
         "need",
         "quality",
+        "captures",
         "switches without",
         "with",
         "of these forced",
-        "better by, on average",
+        "given up",
         "in use at the end",
     )
+    rows = [
+        (free.name, free.known, f"{free.chosen:,}", free.switches, sticky.switches, sticky.forced,
+         f"{sticky.lost / sticky.chosen:.4f}", f"`{sticky.in_use}`")
+        for free, sticky in zip(found[::2], found[1::2], strict=True)
+    ]  # fmt: skip
     return measured.table(head, rows)
 
 
@@ -191,7 +179,8 @@ def main() -> None:
     support.begin_session()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            measured.write("switches", table(replay(Path(folder)).lives))
+            found = [life for known in (THEN, JULY) for life in replay(Path(folder), known).lives]
+        measured.write("switches", table(sorted(found, key=lambda it: list(NEEDS).index(it.name))))
     finally:
         support.end_session()
 

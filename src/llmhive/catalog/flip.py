@@ -1,4 +1,4 @@
-"""What would change the first choice, all else as it is: prices, quality, ranks and uptime at which another comes first.
+"""What would change the first choice, all else as it is: the price, quality, rank and uptime at which another is first.
 
 A price flips where the prices of all endpoints of a model that qualify change by the same factor. Found by the scores'
 own formulas backwards; near a limit of the need an endpoint leaves first, and that is looked at as well.
@@ -19,7 +19,6 @@ from llmhive.catalog.quality import RANKS, Piece, blended, mark_of_rank
 from llmhive.catalog.routing import bounds
 
 if TYPE_CHECKING:
-    from llmhive.catalog.selector import Selector
     from llmhive.catalog.shortlist import Choice, Shortlist
 
 _DIGITS = 6
@@ -40,7 +39,7 @@ class FlipPoint:
         return {"id": self.id, "what": self.what, "from": self.now, "to": self.at, "why": self.why}
 
 
-def flip_points(selector: Selector, shortlist: Shortlist) -> Iterator[FlipPoint]:
+def flip_points(shortlist: Shortlist) -> Iterator[FlipPoint]:
     """The flip points of a shortlist: first of its first choice, then of those behind it."""
     top = shortlist._top
     if not top:
@@ -52,7 +51,7 @@ def flip_points(selector: Selector, shortlist: Shortlist) -> Iterator[FlipPoint]
     yield from _of_uptime(shortlist, first, others)
     if is_scored:
         for it in others[: max(shortlist.need.limit - 1, 1)]:
-            yield from _of_rival(shortlist, first, it)
+            yield from _of_rival(shortlist, top, it)
 
 
 def _least(shortlist: Shortlist, first: Choice, others: tuple[Choice, ...]) -> tuple[float, Choice]:
@@ -94,9 +93,9 @@ def _of_first(shortlist: Shortlist, first: Choice, others: tuple[Choice, ...]) -
 
 
 def _rise(shortlist: Shortlist, choice: Choice, mark: float) -> float | None:
-    """The price per million at which a model has this price mark, or has left for a limit; None: it never comes so far.
+    """The price per million at which a model has this price mark, or has left for a limit; None: it never does.
 
-    With a limit on prices its endpoints leave one after the other, the dearest first, and those that are left cost less.
+    With a limit on prices its endpoints leave one after the other, the dearest first; those that are left cost less.
     """
     target = None if mark <= 0 else 10 ** ((0.5 - mark) * 4)
     now = float(choice.per_million or 0)
@@ -165,19 +164,20 @@ def _of_uptime(shortlist: Shortlist, first: Choice, others: tuple[Choice, ...]) 
     yield FlipPoint(first.id, "uptime", _round(max(it for it in uptimes if it is not None)), least, why)
 
 
-def _of_rival(shortlist: Shortlist, first: Choice, rival: Choice) -> Iterator[FlipPoint]:
-    need = shortlist.need
+def _of_rival(shortlist: Shortlist, top: tuple[Choice, ...], rival: Choice) -> Iterator[FlipPoint]:
+    need, first = shortlist.need, top[0]
     by_price = need.weights[1]
     current = None if need.stick_to is None else shortlist._selector.names.meant(need.stick_to)
     target = first.score
     if current == first.id:
-        target += need.margin
+        # it must be the best, too
+        target = max(first.score + need.margin, *(it.score for it in top if it is not rival))
     elif current == rival.id:
         target -= need.margin
     if by_price <= 0 or not rival.per_million:
         return
     mark = rival.parts["price"] + (target - rival.score) / by_price
-    if mark <= 1:
+    if mark < 1:
         price = 10 ** ((0.5 - mark) * 4)
         if price < float(rival.per_million):
             yield FlipPoint(rival.id, "price", _round(rival.per_million), _round(price), f"{rival.id} comes first")

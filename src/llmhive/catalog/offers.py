@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -118,7 +118,7 @@ class Offers:
             offers = serving(it)
             first = len(self.candidates)
             bits = ((1 << len(offers)) - 1) << first
-            if it.offers is None:
+            if not it.offers:
                 self.listed |= bits
             starts.append(first)
             of += [number] * len(offers)
@@ -131,6 +131,7 @@ class Offers:
         self.of = np.array(of, dtype=np.intp)
         self._folded = sorted((model_id.lower(), number) for number, model_id in enumerate(self.ids))
         self._matches: dict[str, int] = {}
+        self._cells: dict[int, Mapping[str, capability.Cell]] = {}
         self._lasting: dict[date, int] = {}
         #: what is allowed → conditions that leave the rest out; there are few combinations
         self.usual: dict[tuple[str, ...], tuple[tuple[str, Any, int], ...]] = {}
@@ -146,8 +147,18 @@ class Offers:
 
     def numbers(self, bits: int) -> list[int]:
         """The numbers of the offers that bits stand for."""
-        found: list[int] = np.flatnonzero(self.flags(bits)).tolist() if bits else []
+        found = []
+        while bits:
+            lowest = bits & -bits
+            found.append(lowest.bit_length() - 1)
+            bits ^= lowest
         return found
+
+    def cells(self, number: int) -> Mapping[str, capability.Cell]:
+        """What is known of what a model can do."""
+        if (known := self._cells.get(number)) is None:
+            known = self._cells[number] = capability.cells(self.models[number].row)
+        return known
 
     def matching(self, pattern: str) -> int:
         """The offers of the models whose id an entry with ``*`` means."""
@@ -267,6 +278,7 @@ class Offers:
             pricing = candidate.endpoint.pricing
             if pricing not in compiled:
                 compiled[pricing] = Tariffs(pricing)
+        self.tariffs = [compiled[it.endpoint.pricing] for it in self.candidates]
         self._thresholds = sorted({threshold for it in compiled.values() for threshold in it.thresholds})
         small = {pricing: it.rates_at(0, self.at) for pricing, it in compiled.items()}
         self._tiers = [Prices([small[it.endpoint.pricing] for it in self.candidates])]
@@ -282,13 +294,28 @@ class Offers:
                 self.kinds["unpriced"] |= 1 << number
 
 
+def is_as_listed(it: Selectable) -> bool:
+    """Whether what a model is listed with stands for its endpoints: they are not known, or it is a router or an alias,
+    which has none of its own.
+    """
+    if it.offers:
+        return False
+    row = it.row
+    passes_on = identify(row["id"]).is_alias or capability.is_router(
+        row["id"], row["pricing_kind"], row.get("tokenizer")
+    )
+    return it.offers is None or passes_on
+
+
 def serving(it: Selectable) -> tuple[Candidate, ...]:
     """The offers of a model that may serve an ordinary request: none in outage, none of a service tier, which serves
     only who asks for it; where its endpoints are not known, the one it is listed with.
     """
-    if it.offers is None:
+    if is_as_listed(it):
         return (_as_listed(it),)
-    return tuple(each for each in it.offers if tier_of(each.endpoint.tag) is None and not is_in_outage(each.health))
+    return tuple(
+        each for each in it.offers or () if tier_of(each.endpoint.tag) is None and not is_in_outage(each.health)
+    )
 
 
 def _as_listed(it: Selectable) -> Candidate:

@@ -1,7 +1,7 @@
 """How good a model is for a task: pieces of evidence on one scale, the less known the nearer to a low prior; pure.
 
 Each piece is a *mark* of 0 to 1 with a weight; the quality is their weighted mean with one piece more, of weight
-`DOUBT`, that says `PRIOR`. So what is unknown is neither zero nor average: it counts as little as it is known. Marks are
+`DOUBT`, that says `PRIOR`. So what is unknown is neither zero nor average: it counts as little as is known. Marks are
 those of Artificial Analysis' indices, a hundredth each; Design Arena's Elo and ranks are put on that scale by constants
 that were fitted once to the catalog of July 2026 and do not move (docs/selection.md).
 """

@@ -45,6 +45,7 @@ _SLOWEST_DECADES = 2.0
 #: A stronger model has so much more quality, at least.
 STRONGER = 0.01
 _PRICE_SPAN = 2.0  #: powers of ten in price that are no nearness at all
+_FAINT = 1e-30  #: a weight that is nothing beside any other
 _FREE = 1e-9  #: USD per million tokens that are nothing
 
 
@@ -78,10 +79,11 @@ class Selector:
         )
         self._quality = columns(stock.evidence, self.offers.ids)
         self._look = _Looks(self.offers.models)
-        self._by_slug: defaultdict[str | None, int] = defaultdict(int)
+        self._variants: defaultdict[str, int] = defaultdict(int)
         for it, bits in zip(self.offers.models, self.offers.bits, strict=True):
-            self._by_slug[it.row["canonical_slug"]] |= bits
+            self._variants[_base(it.row)] |= bits
         self._known = self._requirable()
+        self.unserved = self._unserved()  #: the active models that nobody serves at the moment, and why
 
     def select(self, need: Need, doubts: tuple[str, ...] = ()) -> Shortlist:
         """The models that serve a need best; none where no model meets it. `doubts`: what to mind of the catalog.
@@ -140,7 +142,7 @@ class Selector:
     # --- what an offer costs and how long it takes
 
     def _expected(self, need: Need, left: int, routing: Routing) -> tuple[Any, Any, Any]:
-        """Which models qualify (not 0), USD that the usage is expected to cost there (not a number where none does), and
+        """Which models qualify (not 0), USD that the usage is expected to cost there (no number where they do not), and
         seconds to an answer (None: no weight is on them).
         """
         offers = self.offers
@@ -178,7 +180,9 @@ class Selector:
         squares = per_dollar * per_dollar
         weights = np.add.reduceat(squares, offers.starts)
         expected = np.where(weights > 0, np.add.reduceat(per_dollar, offers.starts) / weights, np.inf)
-        seconds = self._mean_seconds(need, squares) if need.weights[2] else None
+        # what costs nobody knows what counts where nothing else does
+        weighed = np.where(offers.flags(unknown) & flags, _FAINT, squares)
+        seconds = self._mean_seconds(need, weighed) if need.weights[2] else None
         return is_fit, np.where(is_fit, expected, np.nan), seconds
 
     def _best_band(self, flags: Any) -> Any:
@@ -249,8 +253,7 @@ class Selector:
         ties &= (prices < prices[number]) | ((prices == prices[number]) & (np.arange(len(scores)) < number))
         return int(np.count_nonzero(scores > scores[number]) + np.count_nonzero(ties)) + 1
 
-    def unserved(self) -> dict[str, str]:
-        """The active models that nobody serves at the moment, and why."""
+    def _unserved(self) -> dict[str, str]:
         return {
             model_id: "its endpoints are in outage, or of a service tier" if it.offers else "nobody serves it"
             for model_id, it in self.models.items()
@@ -289,8 +292,7 @@ class Selector:
                 stronger |= self.offers.bits[number]
         if row["id"] in self.offers.number:
             itself |= self.offers.bits[self.offers.number[row["id"]]]
-        if row["canonical_slug"] is not None:
-            itself |= self._by_slug.get(row["canonical_slug"], 0)
+        itself |= self._variants.get(_base(row), 0)
         return Origin(
             row["id"], row["family"], row["canonical_slug"], tuple(row["output_modalities"]), quality, stronger, itself
         )
@@ -356,6 +358,12 @@ class _Looks:
         wanted = np.array([name in able for name in self._names], dtype=np.float64)
         share = self._able @ wanted / wanted.sum() if wanted.any() else np.ones(len(same))
         return family, share
+
+
+def _base(row: Mapping[str, Any]) -> str:
+    """What the variants of a model share."""
+    found: str = row["canonical_slug"] or row["id"].partition(":")[0]
+    return found
 
 
 def routing_of(need: Need) -> Routing:

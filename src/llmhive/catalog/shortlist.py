@@ -13,13 +13,13 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from llmhive.catalog.condition import why_not
 from llmhive.catalog.cost import Tariffs
 from llmhive.catalog.model import instant
 from llmhive.catalog.need import Need
 from llmhive.catalog.preferences import Preferences
 from llmhive.catalog.pricing import EXACT, Pricing, canonical, plain
 from llmhive.catalog.quality import Piece, pieces, task_of
+from llmhive.catalog.rejection import why_not
 from llmhive.catalog.request import Request, Served, request_of
 from llmhive.catalog.routing import Bounds, Candidate, bounds
 from llmhive.errors import NotFound, Unpriced
@@ -70,7 +70,7 @@ class Choice:
     @property
     def is_as_listed(self) -> bool:
         """Whether its endpoints are not known, so that what it is listed with stands for them."""
-        return self._selector.offers.models[self._number].offers is None
+        return not self._selector.offers.models[self._number].offers
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -191,7 +191,9 @@ class Choice:
         every = self._selector.offers.models[self._number].offers or ()
         names = [it.name for it in self._in_order()]
         told = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        return f"{len(names)} of {len(every)} endpoint{'s' * (len(every) != 1)} qualify: {told}"
+        if len(every) == 1:
+            return f"its one endpoint qualifies: {told}"
+        return f"{len(names)} of {len(every)} endpoints {'qualifies' if len(names) == 1 else 'qualify'}: {told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ class Shortlist:
     def rejected(self) -> dict[str, str]:
         """Every active model that does not qualify, by id, and what removed it."""
         offers, need = self._selector.offers, self.need
-        found = self._selector.unserved()
+        found = dict(self._selector.unserved)
         for number, model_id in enumerate(offers.ids):
             why = why_not(offers, self._ranked.conditions, number, need.each)
             if why is not None:
@@ -268,13 +270,13 @@ class Shortlist:
         """What would change the first choice, all else as it is."""
         from llmhive.catalog.flip import flip_points
 
-        return tuple(flip_points(self._selector, self))
+        return tuple(flip_points(self))
 
     @cached_property
     def _request(self) -> Request:
         offers = self._selector.offers
         served = [
-            Served(it.id, offers.models[it._number].offers, frozenset(each.name for each in it.candidates))
+            Served(it.id, offers.models[it._number].offers or None, frozenset(each.name for each in it.candidates))
             for it in self.choices
         ]
         return request_of(self.need, served, self.at)
@@ -317,7 +319,7 @@ class Shortlist:
             since = f" since {gone:%Y-%m-%d}" if gone is not None else ""
             return Explanation(model_id, False, None, f"it is not active{since}", None)
         if number is None:
-            return Explanation(model_id, False, None, selector.unserved()[model_id], None)
+            return Explanation(model_id, False, None, selector.unserved[model_id], None)
         if (why := why_not(selector.offers, ranked.conditions, number, self.need.each)) is not None:
             return Explanation(model_id, False, None, why, None)
         if model_id in self.ids:
@@ -340,24 +342,27 @@ class Shortlist:
             return f"it scores {choice.score:.3f}, the most of {self.total} that qualify"
         first = self.choices[0]
         return (
-            f"it comes {place + 1}. of {self.total} that qualify: it scores {choice.score:.3f}, {first.id} "
+            f"it is number {place + 1} of {self.total} that qualify: it scores {choice.score:.3f}, {first.id} "
             f"{first.score:.3f} ({_difference(choice, first)})"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As scripts see it (design 3.6, *Shortlist*)."""
+    def to_json(self, *, rejected: bool = True) -> dict[str, Any]:
+        """As scripts see it (design 3.6, *Shortlist*); who was rejected takes the longest, and can be left out."""
         as_of = self._selector.stock.as_of
-        return {
+        told = {
             "catalog_version": self.catalog_version,
             "as_of": None if as_of is None else instant(as_of),
             "need": self.need.to_json(),
             "total": self.total,
             "choices": [it.to_json() for it in self.choices],
-            "rejected": self.rejected,
+            "rejected": self.rejected if rejected else {},
             "flip_points": [it.to_json() for it in self.flip_points],
             "notes": list(self.notes),
             "request": self.request() if self.choices else None,
         }
+        if not rejected:
+            del told["rejected"]
+        return told
 
 
 def _difference(choice: Choice, other: Choice) -> str:

@@ -33,7 +33,7 @@ class _Stdout(Console):
 def out() -> Console:
     """Stdout for people."""
     is_terminal = sys.stdout.isatty()
-    return _Stdout(highlight=False, soft_wrap=not is_terminal, width=None if is_terminal else _PIPE_WIDTH)
+    return _Stdout(highlight=False, emoji=False, soft_wrap=not is_terminal, width=None if is_terminal else _PIPE_WIDTH)
 
 
 def escape(text: str) -> str:

@@ -16,6 +16,7 @@ from llmhive.app.wiring import now
 from llmhive.errors import UsageError
 
 _MEASURE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z%/]*)", re.ASCII)
+_PRICE = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+", re.ASCII)
 #: What may stand behind a number, and how many of the option's own unit that is.
 _UNITS: Mapping[str, Mapping[str, str]] = {
     "--min-uptime": {"%": "1"},
@@ -227,12 +228,14 @@ def _measure(option: str, text: str) -> float:
 def _prices(option: str, text: str) -> dict[str, str]:
     """USD per million tokens: ``3/15``, ``3``, ``/15``, ``prompt=3,completion=15``."""
     if "=" in text:
-        return _pairs(option, text, "prompt=3,completion=15")
-    prompt, _, completion = (part.strip().removeprefix("$") for part in text.partition("/"))
-    told = {"prompt": prompt, "completion": completion}
-    if not prompt and not completion:
+        told = _pairs(option, text, "prompt=3,completion=15")
+    else:
+        prompt, _, completion = text.partition("/")
+        told = {"prompt": prompt.strip(), "completion": completion.strip()}
+    limits = {unit: most.removeprefix("$") for unit, most in told.items() if most}
+    if not limits or not all(map(_PRICE.fullmatch, limits.values())):
         raise UsageError(f"{option} is written IN/OUT in USD per million tokens, as 3/15, 3 or /15; not {text!r}.")
-    return {unit: most for unit, most in told.items() if most}
+    return {unit: f"0{most}" if most.startswith(".") else most for unit, most in limits.items()}
 
 
 def _usage(option: str, text: str) -> dict[str, int]:
@@ -246,7 +249,7 @@ def _usage(option: str, text: str) -> dict[str, int]:
             f"{option} is written IN/OUT in tokens of one request, as 3000/1000, or prompt=20k,completion=500,"
             f"cached=15k; not {text!r}."
         )
-    return {"prompt": costs._number(option, prompt), "completion": costs.count(option, completion)}
+    return {"prompt": costs._number(option, prompt), "completion": costs._number(option, completion)}
 
 
 def _objective(option: str, text: str) -> str | dict[str, float]:

@@ -26,9 +26,10 @@ from llmhive.errors import NotFound, UsageError
 PATH = "/api/select"
 #: Bytes of a body, where `SERVE_MAX_BODY_KB` does not allow fewer.
 LARGEST = 64 * 1024
-#: Needs that are answered at once: more at a time would only keep the event loop from its turn.
-_AT_ONCE = 4
-#: Those of the past among them: everything of then is read first.
+#: Needs that are answered at once: more at a time would only keep the event loop from its turn. Two, so that one may
+#: wait for the database.
+_AT_ONCE = 2
+#: Beside them, needs of the past: everything of then is read first.
 _PAST_AT_ONCE = 2
 _MOST_FAULTS = 10
 _HINT = f"Every field may be left out; there are {', '.join(NAMES)}."
@@ -88,9 +89,7 @@ def _answer(service: Service, asked: Asked) -> bytes:
         shortlist = service.catalog.select(asked.need, as_of=asked.as_of)
     except UsageError as error:
         raise _refusal(error) from error
-    told = shortlist.to_json()
-    if not asked.has_rejected:
-        del told["rejected"]
+    told = shortlist.to_json(rejected=asked.has_rejected)
     if asked.explain:
         told["explanations"] = explanations = {}
         for name in asked.explain:
