@@ -86,7 +86,10 @@ def qualifying(stock: Json, model: Json, wanted: Json) -> list[Json]:
     """The offers of a model that meet everything, each with its cost and seconds; empty where it does not qualify."""
     if not _is_possible(stock, model, wanted):
         return []
-    offers = [_as_listed(model)] if model["offers"] is None else model["offers"]
+    offers = model["offers"]
+    if offers is None or (not offers and (model["id"][0] == "~" or _is_router(model))):
+        # OpenRouter passes aliases and routers on: that they have no endpoints tells nothing
+        offers = [_as_listed(model)]
     priced = [{**offer, **_priced(model, offer, wanted, stock["at"])} for offer in offers]
     return [offer for offer in priced if _is_fit(model, offer, wanted, stock["at"])]
 
@@ -107,12 +110,11 @@ def _as_listed(model: Json) -> Json:
 def _is_possible(stock: Json, model: Json, wanted: Json) -> bool:
     model_id, kind, allow = model["id"], model["pricing_kind"], wanted["allow"]
     takes, gives = set(model["input_modalities"]), set(model["output_modalities"])
-    is_alias = model_id[0] == "~"
     if not model["is_active"]:
         return False
-    if is_alias and "alias" not in allow:
+    if model_id[0] == "~" and "alias" not in allow:
         return False
-    if (kind == "dynamic" or (model["tokenizer"] == "Router" and not is_alias)) and "router" not in allow:
+    if _is_router(model) and "router" not in allow:
         return False
     if model["variant"] == "batch" and "batch" not in allow:
         return False
@@ -130,6 +132,11 @@ def _is_possible(stock: Json, model: Json, wanted: Json) -> bool:
     if model_id not in wanted["only"] or model_id in wanted["never"]:
         return False
     return _suits_role(stock, model, wanted)
+
+
+def _is_router(model: Json) -> bool:
+    is_by_name = model["tokenizer"] == "Router" and model["id"][0] != "~"
+    return is_by_name or bool(model["pricing_kind"] == "dynamic")
 
 
 def _suits_role(stock: Json, model: Json, wanted: Json) -> bool:
@@ -240,11 +247,10 @@ def _priced(model: Json, offer: Json, wanted: Json, at: Any) -> Json:
     cost = None
     if model["pricing_kind"] in ("fixed", "free"):
         cost = cost_of(offer["pricing"], wanted["parts"], wanted["prompt"], at)
-    throughput, seconds = offer["throughput"], None
-    if throughput is not None:
+    seconds = None
+    if offer["throughput"] is not None:
         first = 2.0 if offer["latency"] is None else offer["latency"] / 1000
-        writing = 0.0 if not wanted["completion"] else wanted["completion"] / throughput if throughput else math.inf
-        seconds = first + writing
+        seconds = first + wanted["completion"] / offer["throughput"]
     return {"cost": cost, "seconds": seconds}
 
 
@@ -275,9 +281,9 @@ def _mean(weighted: Iterable[tuple[float, float | None]]) -> float | None:
 
 
 def _haste(offer: Json) -> tuple[Any, ...]:
-    """Sorts the fastest first; of equals the cheapest."""
-    throughput, cost = offer["throughput"], offer["cost"]
-    return throughput is None, -(throughput or 0), cost is None, cost or 0, offer["name"]
+    """Sorts the fastest first; of equals the cheapest, then who answers first."""
+    throughput, cost, seconds = offer["throughput"], offer["cost"], offer["seconds"]
+    return throughput is None, -(throughput or 0), cost is None, cost or 0, seconds or 0
 
 
 def _band(offer: Json) -> int:
@@ -373,7 +379,7 @@ def _capable_row(model: Json) -> set[str]:
 
 def _nearness(stock: Json, cost: Fraction | None, of: Json, wanted: Json) -> float:
     """How near the costs of a usage are: at a hundredth or a hundred times nothing is left."""
-    was = cost_of(of["pricing"], wanted["parts"], wanted["prompt"], stock["at"])
+    was = _priced(of, _as_listed(of), wanted, stock["at"])["cost"]
     if cost == 0 and was == 0:
         return 1.0
     if not cost or not was:

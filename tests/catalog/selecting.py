@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llmhive.catalog.endpoint import Endpoint, Health
 from llmhive.catalog.model import Model
-from llmhive.catalog.need import Need
+from llmhive.catalog.need import ALLOWED, Need
 from llmhive.catalog.pricing import Override, Pricing
 from llmhive.catalog.routing import Candidate
 from llmhive.catalog.selectable import Evidence, Selectable, Stock
@@ -96,11 +96,11 @@ pricings = st.builds(
 )
 healths = st.builds(
     Health,
-    status=st.sampled_from([None, None, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -2, -5, -3]),
-    uptime_last_30m=st.sampled_from([None] + [100.0] * 5 + [99.0] * 4 + [95.0, 94.9, 80.0, 79.9]),
+    status=st.sampled_from([None, None] + [0] * 9 + [-2, -2, -5, -3]),
+    uptime_last_30m=st.sampled_from([None] + [100.0] * 4 + [99.0] * 3 + [95.0, 94.9, 90.0, 80.0, 79.9]),
     uptime_last_1d=st.sampled_from([None, 99.0, 90.0]),
     latency_p50=st.sampled_from([None, 500.0, 500.0, 1000.0, 0.0]),
-    throughput_p50=st.sampled_from([None, 50.0, 50.0, 100.0, 100.0, 7.5]),
+    throughput_p50=st.sampled_from([None, 100.0, 100.0, 100.0, 50.0, 7.5, 0.0]),
 )
 _contexts = st.sampled_from([None, 0, 4000, 8000] + [128_000] * 8 + [1_000_000] * 4)
 _most_out = st.sampled_from([None, None, None, None, None, 500, 1000, 8000])
@@ -117,7 +117,7 @@ _parameters = st.one_of(st.just(PARAMETERS), st.just(PARAMETERS), _some(PARAMETE
 def candidates(draw: st.DrawFn, model_id: str) -> tuple[Candidate, ...]:
     """Who serves a model; two may have the same tag."""
     found: list[Candidate] = []
-    for _ in range(draw(st.sampled_from([0, 1, 1, 2, 2, 2, 3, 4]))):
+    for _ in range(draw(st.sampled_from([0, 1, 2, 2, 3, 3, 4, 4]))):
         tag = draw(st.sampled_from(TAGS))
         number = 1 + sum(it.endpoint.tag == tag for it in found)
         provider = tag.partition("/")[0]
@@ -127,7 +127,7 @@ def candidates(draw: st.DrawFn, model_id: str) -> tuple[Candidate, ...]:
             draw(st.sampled_from([f"{provider} cloud", provider])).title(),
             context_length=draw(_contexts),
             max_completion_tokens=draw(_most_out),
-            max_prompt_tokens=draw(st.sampled_from([None, None, None, 2000, 200_000])),
+            max_prompt_tokens=draw(st.sampled_from([None, None, None, None, 2000, 3000, 200_000])),
             quantization=draw(st.sampled_from([None, "fp8", "bf16"])),
             pricing=draw(pricings),
             supported_parameters=draw(_parameters),
@@ -161,7 +161,7 @@ def selectables(draw: st.DrawFn, model_id: str) -> Selectable:
         expiration_date=draw(st.sampled_from([None] * 9 + [date(2026, 7, 22), date(2026, 7, 23), date(2026, 8, 22)])),
     )
     row = row_of(model, AT, is_active=draw(st.sampled_from([True] * 9 + [False])))
-    return Selectable(row, model.pricing, draw(st.one_of(st.none(), candidates(model_id), candidates(model_id))))
+    return Selectable(row, model.pricing, draw(st.one_of(st.none(), *[candidates(model_id)] * 3)))
 
 
 @st.composite
@@ -191,7 +191,7 @@ def evidences(draw: st.DrawFn, models: tuple[Selectable, ...]) -> Evidence:
     for ranking, places in ranks.items():
         named = draw(st.permutations(sorted(ids)))[: draw(st.integers(0, len(ids)))]
         # who is ranked between them is none that we know
-        step, more = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+        step, more = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 50]))
         for place, slug in enumerate(named):
             places.update(dict.fromkeys(ids[slug], 1 + place * step))
         sizes[ranking] = len(named) * step + more
@@ -212,9 +212,10 @@ def stocks(draw: st.DrawFn) -> Stock:
 _tokens = st.sampled_from([0, 4000, 8000, 128_000, 1_000_000])
 _limits = st.sampled_from([0, 1, 2, "2.5", 3, 10, Decimal("0.1")])
 _weights = st.sampled_from([0, 0.2, 0.5, 1, 3])
-_objectives = st.sampled_from([None, "quality", "price", "speed", "value"]) | st.fixed_dictionaries(
-    {}, optional={"quality": _weights, "price": _weights, "speed": _weights}
-).filter(lambda told: sum(told.values()) > 0)
+_weighed = st.fixed_dictionaries({}, optional={"quality": _weights, "price": _weights, "speed": _weights})
+#: both sides of what decides the routing: speed that weighs more than the price, as much, less, nothing
+_told = ("quality", "price", "speed", "value", {"price": 0.5, "speed": 0.5}, {"price": 1, "speed": 0.6, "quality": 1})
+_objectives = st.one_of(st.none(), st.sampled_from(_told), _weighed.filter(lambda told: sum(told.values()) > 0))
 _usages = st.sampled_from(
     [
         {"prompt": 3000, "completion": 1000}, {"prompt": 3001, "completion": 0}, {"prompt": 0, "completion": 500},
@@ -241,7 +242,7 @@ def fields(ids: tuple[str, ...]) -> dict[str, st.SearchStrategy[Any]]:
     return {
         "task": st.sampled_from(TASKS),
         "require": st.lists(st.sampled_from((*CAPABILITIES, *CAPABILITIES, "tool_choice", *OF_OUTPUT)), max_size=2),
-        "inputs": st.lists(st.sampled_from(MODALITIES), max_size=2),
+        "inputs": st.lists(st.sampled_from(("text", "text", *MODALITIES)), max_size=2),
         "outputs": st.lists(st.sampled_from(("text", "text", "image", "embeddings")), max_size=2),
         "min_context": _tokens,
         "min_output": st.sampled_from([0, 500, 1000, 8000]),
@@ -264,6 +265,8 @@ def fields(ids: tuple[str, ...]) -> dict[str, st.SearchStrategy[Any]]:
     }
 
 
+OFTEN = frozenset({"objective", "limit", "stick_to", "margin"})
+_allowed = st.one_of(_some(ALLOWED), _some(ALLOWED), st.just(ALLOWED), st.just(("degraded",)))
 #: constraints with which little is left
 SELDOM = frozenset({"providers", "quantizations", "zdr", "max_latency", "min_throughput", "min_uptime", "models"})
 
@@ -287,9 +290,9 @@ class Case(NamedTuple):
 def asked(draw: st.DrawFn, stock: Stock) -> dict[str, Any]:
     """The fields of a need: few constraints, all objectives and roles."""
     ids = tuple(it.row["id"] for it in stock.models)
-    told: dict[str, Any] = {"allow": draw(_some(("free", "batch", "router", "alias", "unpriced", "degraded")))}
+    told: dict[str, Any] = {"allow": draw(_allowed)}
     for name, values in fields(ids).items():
-        odds = 19 if name in SELDOM else 1 if name in {"objective", "limit"} else 8
+        odds = 19 if name in SELDOM else 1 if name in OFTEN else 8
         if draw(st.integers(0, odds)) == odds:
             told[name] = draw(values)
     if draw(st.booleans()):
@@ -310,7 +313,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def many(draw: st.DrawFn) -> tuple[Stock, list[Case]]:
-    """A stock and several needs of it: stocks take long to draw."""
+def many(draw: st.DrawFn) -> tuple[Stock, list[dict[str, Any]]]:
+    """A stock and the fields of several needs of it: stocks take long to draw."""
     stock = draw(stocks())
-    return stock, [Case(stock, draw(asked(stock))) for _ in range(8)]
+    return stock, [draw(asked(stock)) for _ in range(12)]

@@ -10,6 +10,7 @@ from hypothesis import assume, event, given, settings
 
 from llmhive.catalog.need import Need
 from llmhive.catalog.pricing import Pricing
+from llmhive.catalog.quality import task_of
 from llmhive.catalog.routing import Candidate
 from llmhive.catalog.selectable import Selectable, Stock
 from llmhive.catalog.selector import Selector
@@ -45,7 +46,7 @@ def with_prices(shortlist: Shortlist, stock: Stock, model_id: str, factor: float
         return replace(it, endpoint=replace(it.endpoint, pricing=scaled(it.endpoint.pricing, times)))
 
     def change(it: Selectable) -> Selectable:
-        if it.offers is None:
+        if not it.offers:
             return it._replace(pricing=scaled(it.pricing, times))
         return it._replace(offers=tuple(map(one, it.offers)))
 
@@ -56,7 +57,7 @@ def first(stock: Stock, need: Need) -> str | None:
     return next(iter(Selector(stock).select(need).ids), None)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(cases())
 def test_prices_flip_the_choice_where_they_are_said_to(case: Case) -> None:
     need = case.need
@@ -78,7 +79,7 @@ def test_prices_flip_the_choice_where_they_are_said_to(case: Case) -> None:
             assert after == it.id, it
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(cases())
 def test_a_first_choice_goes_when_its_endpoints_fail(case: Case) -> None:
     need = case.need
@@ -102,7 +103,7 @@ def test_a_first_choice_goes_when_its_endpoints_fail(case: Case) -> None:
         assert it.now >= least
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(cases())
 def test_quality_and_rank_flip_where_they_are_said_to(case: Case) -> None:
     need = case.need
@@ -113,11 +114,11 @@ def test_quality_and_rank_flip_where_they_are_said_to(case: Case) -> None:
             continue
         event("rank flips")
         assert int(it.at) == it.at > it.now
-        from llmhive.catalog.quality import task_of
-
         ranking = task_of(need.task).ranking
         evidence = case.stock.evidence
         for rank, stays in ((int(it.at) - 1, True), (int(it.at), False)):
             ranks = {**evidence.ranks, ranking: {**evidence.ranks[ranking], it.id: rank}}
             moved = case.stock._replace(evidence=evidence._replace(ranks=ranks))
-            assert (first(moved, need) == it.id) is stays, (it, rank)
+            found = Selector(moved).select(need)
+            is_tie = stays and abs(found._top[0].score - found._top[1].score) < 2e-9
+            assert (found.ids[0] == it.id) is stays or is_tie, (it, rank)

@@ -40,8 +40,8 @@ class Outcome(NamedTuple):
         return self.shortlist.ids[:1] != () and self.shortlist.ids[0] in self.acceptable
 
 
-def outcomes(folder: Path) -> list[Outcome]:
-    """What is chosen for each need; the catalog is made in a folder."""
+def july(folder: Path) -> Path:
+    """The two years in a database in a folder, with the endpoints of June and July 2026."""
     path = folder / "july.db"
     shutil.copy(support.history_database(), path)
     database = connect(f"sqlite:///{path}")
@@ -49,6 +49,13 @@ def outcomes(folder: Path) -> list[Outcome]:
     run_id = endpoints.begin(database, captures[0][0])
     for at, served in captures:
         endpoints.take(database, run_id, endpoints.read(at, served))
+    database.close()
+    return path
+
+
+def outcomes(folder: Path) -> list[Outcome]:
+    """What is chosen for each need; the catalog is made in a folder."""
+    database = connect(f"sqlite:///{july(folder)}")
     selectors = Selectors(database)
     found = []
     for it in NEEDS:

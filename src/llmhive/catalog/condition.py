@@ -101,10 +101,8 @@ def _limit(offers: Offers, need: Need, add: Add) -> None:
         add(("fits", size, offers.context.at_least(size)))
     if need.min_output is not None:
         add(("output_tokens", need.min_output, offers.output.at_least(need.min_output)))
-    add(("answers", completion, offers.all & ~(offers.output.known & ~offers.output.at_least(completion))))
-    if offers.largest_prompt.known:
-        short = offers.largest_prompt.known & ~offers.largest_prompt.at_least(prompt)
-        add(("asks", prompt, offers.all & ~short))
+    add(("answers", completion, offers.largest_answer.at_least(completion)))
+    add(("asks", prompt, offers.largest_prompt.at_least(prompt)))
     for unit, most in need.max_price_per_million:
         add((unit, most, offers.prices(prompt).at_most(unit, most.scaleb(-6))))
     if need.min_uptime is not None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmhive.catalog.shortlist import Choice, Shortlist
 
 _DIGITS = 6
+_TIE = 1e-9  #: marks nearer than this are the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ def _rank(first: Choice, quality: float) -> tuple[float, float] | None:
     piece = found[place]
     for rank in range(int(piece.value) + 1, RANKS + 1):
         found[place] = Piece("rank", rank, mark_of_rank(rank), piece.weight)
-        if blended(found) < quality:
+        # a tie is none: what decides that is the price
+        if blended(found) < quality - _TIE:
             return piece.value, float(rank)
     return None
 
@@ -177,7 +179,7 @@ def _of_rival(shortlist: Shortlist, top: tuple[Choice, ...], rival: Choice) -> I
     if by_price <= 0 or not rival.per_million:
         return
     mark = rival.parts["price"] + (target - rival.score) / by_price
-    if mark < 1:
+    if mark < 1 - _TIE:
         price = 10 ** ((0.5 - mark) * 4)
         if price < float(rival.per_million):
             yield FlipPoint(rival.id, "price", _round(rival.per_million), _round(price), f"{rival.id} comes first")

@@ -176,11 +176,6 @@ class Range:
         for position in known:
             self._first.append(self._first[-1] | 1 << position)
 
-    @property
-    def known(self) -> int:
-        """Those that have a value."""
-        return self._first[-1]
-
     def at_most(self, most: Any) -> int:
         """Those whose value is at most this."""
         return self._first[bisect_right(self._values, most)]

@@ -7,6 +7,7 @@ comes before what, amounts that people see are computed again exactly.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -249,8 +250,9 @@ class Offers:
         endpoints = [it.endpoint for it in self.candidates]
         self.context = Range([it.context_length for it in endpoints])
         self.output = Range([it.max_completion_tokens for it in endpoints])
-        #: most prompt tokens, where there is a limit
-        self.largest_prompt = Range([it.max_prompt_tokens for it in endpoints])
+        # no limit that is known stands in no one's way
+        self.largest_answer = Range([_or(it.max_completion_tokens, math.inf) for it in endpoints])
+        self.largest_prompt = Range([_or(it.max_prompt_tokens, math.inf) for it in endpoints])
 
     def _read_health(self) -> None:
         self.healthy = self.middling = 0
@@ -265,8 +267,8 @@ class Offers:
         self.uptime = Range([it.uptime for it in health])
         self.latency = Range([None if it.latency_p50 is None else it.latency_p50 / 1000 for it in health])
         self.throughput = Range([it.throughput_p50 for it in health])
-        #: tokens a second; -1: not known
-        self.tokens_a_second: Floats = np.array([_or(it.throughput_p50, -1.0) for it in health], dtype=np.float64)
+        #: tokens a second; -1: not known, as none at all is no speed that anybody measured
+        self.tokens_a_second: Floats = np.array([it.throughput_p50 or -1.0 for it in health], dtype=np.float64)
         self.first_token: Floats = np.array(
             [SLOW_START if it.latency_p50 is None else it.latency_p50 / 1000 for it in health], dtype=np.float64
         )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmhive.catalog.dimension import CATEGORIES
+from llmhive.catalog.need import TASKS as NAMES
 from llmhive.catalog.selectable import Evidence
 from llmhive.errors import UsageError
 
@@ -37,6 +38,8 @@ Floats = NDArray[np.float64]
 _INDEX = "intelligence_index"
 _ELO = "elo:models:"
 _LEADERBOARD = "leaderboard"
+#: Tasks that somebody measures.
+_BENCHMARKS = {"agentic": "agentic_index", "programming": "coding_index", "technology": "coding_index"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class Task:
 
 def _tasks() -> Iterator[Task]:
     yield Task(None, None, _LEADERBOARD, (0.0, 0.8, 0.2))
-    yield Task("agentic", "agentic_index", _LEADERBOARD, (0.55, 0.25, 0.2))
-    for name in CATEGORIES:
-        is_code = name in {"programming", "technology"}
-        yield Task(name, "coding_index" if is_code else None, name, (0.55, 0.25, 0.2) if is_code else (0.0, 0.7, 0.3))
+    for name in NAMES:
+        ranking = name if name in CATEGORIES else _LEADERBOARD
+        benchmark = _BENCHMARKS.get(name)
+        yield Task(name, benchmark, ranking, (0.0, 0.7, 0.3) if benchmark is None else (0.55, 0.25, 0.2))
 
 
 #: By name; None: no task in particular.

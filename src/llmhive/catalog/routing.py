@@ -261,7 +261,8 @@ def _chances(fits: Sequence[_Fit], band: Band) -> list[Fraction]:
         weights = [Fraction(cost == 0) for cost in costs]
     else:
         weights = [Fraction(0) if cost is None else 1 / (cost * cost) for cost in costs]
-    return [weight / sum(weights) for weight in weights]
+    whole = sum(weights)
+    return [weight / whole for weight in weights]
 
 
 def _expected(shares: Sequence[Share]) -> Decimal:

@@ -45,7 +45,10 @@ _SLOWEST_DECADES = 2.0
 #: A stronger model has so much more quality, at least.
 STRONGER = 0.01
 _PRICE_SPAN = 2.0  #: powers of ten in price that are no nearness at all
+_OUT = 4 * FINE  #: behind every score
+_TRACE = 1e-140  #: a weight whose square is nothing beside any other's
 _FAINT = 1e-30  #: a weight that is nothing beside any other
+_NO_TIME = 1e-9  #: seconds
 _FREE = 1e-9  #: USD per million tokens that are nothing
 
 
@@ -59,8 +62,8 @@ class Ranked(NamedTuple):
     routing: Routing
     total: int  #: how many models qualify
     marks: Mapping[str, Any]  #: part → a column of marks
-    scores: Any  #: whole numbers of `FINE`; not a number: it does not qualify
-    per_million: Any  #: USD per million tokens of the usage, as expected; infinite: not known
+    behind: Any  #: minus the score, in whole parts of `FINE`; above 0: it does not qualify
+    costs: Any  #: USD for the usage, as expected; infinite: not known
     top: list[tuple[float, float, int]]  #: minus score, price, number: the best, in order
     kept: float | None  #: where the model in use was kept: by how much another is better, in parts of `FINE`
 
@@ -104,86 +107,77 @@ class Selector:
         routing = routing_of(need)
         if not left:
             return Ranked(asked, 0, routing, 0, {}, _NONE, _NONE, [], None)
-        # a model that does not qualify costs nothing, nothing times: what that comes to is never looked at
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self._ranked(need, asked, left, routing)
+        return self._ranked(need, asked, left, routing)
 
     def _ranked(self, need: Need, asked: list[Condition], left: int, routing: Routing) -> Ranked:
-        # what does not qualify costs no number, and so scores none
-        weights, costs, seconds = self._expected(need, left, routing)
-        per_million = costs * (1e6 / need.tokens)
+        is_out, costs, seconds = self._expected(need, left, routing)
         by_quality, by_price, by_speed = need.weights
         quality = self._quality[need.task]
-        price = np.log10(per_million)
+        price = np.log10(costs)
         price *= -1 / _DECADES
-        price += _FREE_OF_DECADES
+        price += _FREE_OF_DECADES - math.log10(1e6 / need.tokens) / _DECADES
         np.maximum(np.minimum(price, 1.0, out=price), 0.0, out=price)
         if left & self.offers.kinds["unpriced"]:
-            price[np.isinf(per_million)] = UNPRICED
+            price[np.isinf(costs)] = UNPRICED
         marks = {"quality": quality, "price": price}
         if need.role == "replacement" and need.of is not None:
-            marks = self._nearness(self._meant(need.of), need, per_million) | {"quality": quality}
-            score = sum(NEAREST[part] * mark for part, mark in marks.items())
-            score[weights == 0] = np.nan
+            marks = self._nearness(self._meant(need.of), need, costs) | {"quality": quality}
+            behind = sum(NEAREST[part] * -FINE * mark for part, mark in marks.items())
         else:
-            score = by_quality * quality
-            score += by_price * price
+            behind = (by_quality * -FINE) * quality
+            behind += (by_price * -FINE) * price
             if seconds is not None:
                 marks["speed"] = _speed(seconds)
-                score += by_speed * marks["speed"]
-        score *= FINE
-        scores = np.rint(score, out=score)
-        total = int(np.count_nonzero(weights))
-        top, kept = self._top(scores, per_million, total, max(need.limit, 2)), None
+                behind += (by_speed * -FINE) * marks["speed"]
+        np.rint(behind, out=behind)
+        behind += is_out * _OUT
+        total = len(is_out) - int(np.count_nonzero(is_out))
+        top, kept = self._top(behind, costs, need, total), None
         if need.stick_to is not None:
-            top, kept = self._stuck(need, top, scores, per_million)
-        return Ranked(asked, left, routing, total, marks, scores, per_million, top, kept)
+            top, kept = self._stuck(need, top, behind, costs)
+        return Ranked(asked, left, routing, total, marks, behind, costs, top, kept)
 
     # --- what an offer costs and how long it takes
 
     def _expected(self, need: Need, left: int, routing: Routing) -> tuple[Any, Any, Any]:
-        """Which models qualify (not 0), USD that the usage is expected to cost there (no number where they do not), and
-        seconds to an answer (None: no weight is on them).
+        """Which models do not qualify, USD that the usage is expected to cost at each, and seconds to an answer (None:
+        no weight is on them). What is said of a model that does not qualify means nothing.
         """
         offers = self.offers
         costs = offers.prices(need.each[0]).costs(need.quantities)
         flags = offers.flags(left)
         if "degraded" in need.allow and routing == "balanced":
             flags = self._best_band(flags)
-        per_dollar = flags / costs
-        if unknown := left & offers.kinds["unpriced"]:
-            return self._partly_priced(need, flags, per_dollar, unknown, routing)
-        if routing == "balanced":
-            squares = per_dollar * per_dollar
-            weights = np.add.reduceat(squares, offers.starts)
-            expected = np.add.reduceat(per_dollar, offers.starts)
-            expected /= weights
-            seconds = self._mean_seconds(need, squares) if need.weights[2] else None
-            return weights, expected, seconds
-        if routing == "throughput":
-            return self._fastest(need, flags, per_dollar)
-        dearest = np.maximum.reduceat(per_dollar, offers.starts)
-        return dearest, dearest / dearest / dearest, None
-
-    def _partly_priced(
-        self, need: Need, flags: Any, per_dollar: Any, unknown: int, routing: Routing
-    ) -> tuple[Any, Any, Any]:  # fmt: skip
-        """As `_expected`, where some offers that qualify have no known price: those have no weight."""
-        offers = self.offers
-        per_dollar = np.where(offers.flags(unknown), 0.0, per_dollar)
-        if routing == "throughput":
-            return self._fastest(need, flags, per_dollar)
-        is_fit = np.maximum.reduceat(flags, offers.starts)
+        if routing == "throughput" or left & offers.kinds["unpriced"]:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return self._seldom(need, flags, costs, left, routing)
+        # what is out has a trace of weight, so that nothing is divided by zero
+        per_dollar = (flags + _TRACE) / costs
         if routing == "price":
-            costs = 1 / np.maximum.reduceat(per_dollar, offers.starts)
-            return is_fit, np.where(is_fit, costs, np.nan), None
+            dearest = np.maximum.reduceat(per_dollar, offers.starts)
+            return np.maximum.reduceat(flags, offers.starts) == 0, 1 / dearest, None
+        squares = per_dollar * per_dollar
+        weights = np.add.reduceat(squares, offers.starts)
+        expected = np.add.reduceat(per_dollar, offers.starts)
+        expected /= weights
+        return weights < _TRACE, expected, self._mean_seconds(need, squares * flags) if need.weights[2] else None
+
+    def _seldom(self, need: Need, flags: Any, costs: Any, left: int, routing: Routing) -> tuple[Any, Any, Any]:
+        """As `_expected`, where the fastest offer is asked first, or some have no known price: those have no weight."""
+        offers = self.offers
+        is_priced = 1 - offers.flags(left & offers.kinds["unpriced"])
+        per_dollar = flags * is_priced / costs
+        if routing == "throughput":
+            return self._fastest(need, flags, per_dollar)
+        is_out = np.maximum.reduceat(flags, offers.starts) == 0
+        if routing == "price":
+            return is_out, 1 / np.maximum.reduceat(per_dollar, offers.starts), None
         squares = per_dollar * per_dollar
         weights = np.add.reduceat(squares, offers.starts)
         expected = np.where(weights > 0, np.add.reduceat(per_dollar, offers.starts) / weights, np.inf)
         # what costs nobody knows what counts where nothing else does
-        weighed = np.where(offers.flags(unknown) & flags, _FAINT, squares)
-        seconds = self._mean_seconds(need, weighed) if need.weights[2] else None
-        return is_fit, np.where(is_fit, expected, np.nan), seconds
+        weighed = np.where(is_priced, squares, _FAINT * flags)
+        return is_out, expected, self._mean_seconds(need, weighed) if need.weights[2] else None
 
     def _best_band(self, flags: Any) -> Any:
         """Of each model only the endpoints of the best band that it has: others are asked when those fail."""
@@ -197,7 +191,7 @@ class Selector:
     def _seconds(self, need: Need) -> Any:
         """Seconds to a whole answer at each offer; only where it is measured they mean anything."""
         offers = self.offers
-        return offers.first_token + need.each[1] / np.abs(offers.tokens_a_second)
+        return offers.first_token + need.each[1] / offers.tokens_a_second
 
     def _mean_seconds(self, need: Need, squares: Any) -> Any:
         """The mean over the offers of a model that are measured, by their weights; infinite where none is."""
@@ -205,7 +199,8 @@ class Selector:
         weights = np.where(offers.is_measured, squares, 0.0)
         spent = np.where(offers.is_measured, weights * self._seconds(need), 0.0)
         total = np.add.reduceat(weights, offers.starts)
-        return np.where(total > 0, np.add.reduceat(spent, offers.starts) / total, np.inf)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(total > 0, np.add.reduceat(spent, offers.starts) / total, np.inf)
 
     def _fastest(self, need: Need, flags: Any, per_dollar: Any) -> tuple[Any, Any, Any]:
         """The offer with the highest throughput, of equal ones the cheapest."""
@@ -215,43 +210,42 @@ class Selector:
         is_best = speeds == best[offers.of]
         shown = np.where(is_best, per_dollar, -1.0)
         cheapest = np.maximum.reduceat(shown, offers.starts)
-        is_chosen = is_best & (shown == cheapest[offers.of]) & offers.is_measured
+        # equal costs may be a trace apart as floats
+        is_chosen = is_best & (shown >= cheapest[offers.of] * (1 - 1e-12)) & offers.is_measured
         seconds = np.where(is_chosen, self._seconds(need), np.inf)
-        is_fit = best > -2.0
-        return is_fit, np.where(is_fit, 1 / cheapest, np.nan), np.minimum.reduceat(seconds, offers.starts)
+        # an offer of no known price has a share of 0 in a dollar, one that is out less
+        return best == -2.0, np.where(cheapest < 0, np.inf, 1 / cheapest), np.minimum.reduceat(seconds, offers.starts)
 
     # --- order
 
-    def _top(self, scores: Any, per_million: Any, total: int, most: int) -> list[tuple[float, float, int]]:
+    def _top(self, behind: Any, costs: Any, need: Need, total: int) -> list[tuple[float, float, int]]:
         """The best, in order: by score, of equal ones by price, then by id."""
-        if total > most:
-            behind = -scores  # where no numbers come last
-            behind.partition(most - 1)
-            numbers = (scores >= -behind[most - 1]).nonzero()[0]
-        else:
-            numbers = (scores >= 0).nonzero()[0]
-        prices = np.rint(per_million[numbers] * FINE)
-        return sorted(zip((-scores[numbers]).tolist(), prices.tolist(), numbers.tolist(), strict=True))[:most]
+        most = min(max(need.limit, 2), total)
+        ahead = behind.copy()
+        ahead.partition(most - 1)
+        numbers = (behind <= ahead[most - 1]).nonzero()[0]
+        prices = np.rint(costs[numbers] * (1e6 / need.tokens * FINE))
+        return sorted(zip(behind[numbers].tolist(), prices.tolist(), numbers.tolist(), strict=True))[:most]
 
     def _stuck(
-        self, need: Need, top: list[tuple[float, float, int]], scores: Any, per_million: Any
+        self, need: Need, top: list[tuple[float, float, int]], behind: Any, costs: Any
     ) -> tuple[list[tuple[float, float, int]], float | None]:
         """The order with the model in use first, unless another is better by the margin."""
         number = self.offers.number.get(self.names.meant(need.stick_to or "") or "")
-        if number is None or top[0][2] == number or math.isnan(score := float(scores[number])):
+        if number is None or top[0][2] == number or (mine := float(behind[number])) > 0:
             return top, None
-        ahead = -top[0][0] - score
+        ahead = mine - top[0][0]
         if ahead >= round(need.margin * FINE):
             return top, None
-        mine = (-score, float(np.rint(per_million[number] * FINE)), number)
-        return [mine, *(it for it in top if it[2] != number)][: len(top)], ahead
+        stays = (mine, float(np.rint(costs[number] * (1e6 / need.tokens * FINE))), number)
+        return [stays, *(it for it in top if it[2] != number)][: max(need.limit, 2)], ahead
 
-    def place(self, ranked: Ranked, number: int) -> int:
+    def place(self, need: Need, ranked: Ranked, number: int) -> int:
         """Where a model that qualifies stands among all of them, from 1."""
-        scores, prices = ranked.scores, np.rint(ranked.per_million * FINE)
-        ties = scores == scores[number]
-        ties &= (prices < prices[number]) | ((prices == prices[number]) & (np.arange(len(scores)) < number))
-        return int(np.count_nonzero(scores > scores[number]) + np.count_nonzero(ties)) + 1
+        behind, prices = ranked.behind, np.rint(ranked.costs * (1e6 / need.tokens * FINE))
+        ties = behind == behind[number]
+        ties &= (prices < prices[number]) | ((prices == prices[number]) & (np.arange(len(behind)) < number))
+        return int(np.count_nonzero(behind < behind[number]) + np.count_nonzero(ties)) + 1
 
     def _unserved(self) -> dict[str, str]:
         return {
@@ -297,17 +291,18 @@ class Selector:
             row["id"], row["family"], row["canonical_slug"], tuple(row["output_modalities"]), quality, stronger, itself
         )
 
-    def _nearness(self, origin: Selectable, need: Need, per_million: Any) -> dict[str, Any]:
+    def _nearness(self, origin: Selectable, need: Need, costs: Any) -> dict[str, Any]:
         """How near models are to one that is to be replaced, part by part."""
         family, able = self._look.nearness(origin.row)
         cost = charged(origin.pricing, need, self.stock)
-        is_priced = np.isfinite(per_million) & (per_million > _FREE)
+        least = _FREE * need.tokens / 1e6
         if cost is None or origin.row["pricing_kind"] not in {"fixed", "free"}:
             price = np.full(len(family), UNPRICED)
         elif not cost:
-            price = np.where(per_million <= _FREE, 1.0, UNPRICED)
+            price = np.where(costs <= least, 1.0, UNPRICED)
         else:
-            apart = np.abs(np.log10(per_million * (need.tokens / 1e6 / float(cost))))
+            is_priced = np.isfinite(costs) & (costs > least)
+            apart = np.abs(np.log10(np.where(is_priced, costs, 1.0) / float(cost)))
             price = np.where(is_priced, np.maximum(1.0 - apart / _PRICE_SPAN, 0.0), UNPRICED)
         return {"family": family, "capability": able, "price": price}
 
@@ -385,7 +380,8 @@ def charged(pricing: Pricing, need: Need, stock: Stock) -> Decimal | None:
 def _speed(seconds: Any) -> Any:
     """The speed mark of seconds to an answer."""
     known = np.isfinite(seconds)
-    marks = 1.0 - np.log10(np.where(known, seconds, 1.0)) / _SLOWEST_DECADES
+    # no time at all is as good as very little
+    marks = 1.0 - np.log10(np.where(known, np.maximum(seconds, _NO_TIME), 1.0)) / _SLOWEST_DECADES
     return np.where(known, np.minimum(np.maximum(marks, 0.0), 1.0), UNMEASURED)
 
 

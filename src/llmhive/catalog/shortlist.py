@@ -325,8 +325,8 @@ class Shortlist:
         if model_id in self.ids:
             place = self.ids.index(model_id)
             return Explanation(model_id, True, place + 1, self._stands(place), self.choices[place])
-        choice = Choice(self, number, float(ranked.scores[number]) / 1e9)
-        place = selector.place(ranked, number)
+        choice = Choice(self, number, -float(ranked.behind[number]) / 1e9)
+        place = selector.place(self.need, ranked, number)
         first = self.choices[0]
         why = (
             f"it qualifies, but {place - 1} of {self.total} are better: it scores {choice.score:.3f}, {first.id} "

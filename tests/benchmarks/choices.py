@@ -209,13 +209,10 @@ def measure(stock: Stock) -> Measured:
     assert len(models) == MODELS
     for need in asked[:50]:
         selector.select(need).ids  # noqa: B018 (warm up)
-    ours, plain = [], []
-    for number, need in enumerate(asked):
-        ours.append(_timed(lambda need=need: selector.select(need).ids))
-        if number % 10 == 0:
-            plain.append(_timed(lambda need=need: plainly(models, need, stock.at)))
-            chosen = list(selector.select(need).ids)
-            assert plainly(models, need, stock.at) == chosen, (need, chosen, plainly(models, need, stock.at))
+    ours = [_timed(lambda need=need: selector.select(need).ids) for need in asked]
+    plain = [_timed(lambda need=need: plainly(models, need, stock.at)) for need in asked[::10]]
+    for need in asked[::10]:
+        assert plainly(models, need, stock.at) == list(selector.select(need).ids), need
     ours.sort()
     told = [need.to_json() for need in asked[:200]]
     making = [_timed(lambda it=it: Need.read(it)) for it in told]
