@@ -228,8 +228,7 @@ def _can(model: Json, offer: Json, wanted: Json) -> bool:
 
 
 def _is_affordable(offer: Json, wanted: Json, at: Any) -> bool:
-    is_priced = offer["cost"] is not None and cost_of(offer["pricing"], wanted["parts"], 0, at) is not None
-    if not is_priced and "unpriced" not in wanted["allow"]:
+    if offer["cost"] is None and "unpriced" not in wanted["allow"]:
         return False
     for unit, limit in dict(wanted["max_price_per_million"]).items():
         for prompt in (0, wanted["prompt"]):
@@ -243,12 +242,16 @@ def _is_affordable(offer: Json, wanted: Json, at: Any) -> bool:
 
 
 def _priced(model: Json, offer: Json, wanted: Json, at: Any) -> Json:
-    """What an offer costs for the usage, and how many seconds one request takes; None: unknown."""
+    """What an offer costs for the usage, and how many seconds one request takes; None: unknown.
+
+    A price is known where that for a small prompt is known as well.
+    """
     cost = None
-    if model["pricing_kind"] in ("fixed", "free"):
+    if model["pricing_kind"] in ("fixed", "free") and cost_of(offer["pricing"], wanted["parts"], 0, at) is not None:
         cost = cost_of(offer["pricing"], wanted["parts"], wanted["prompt"], at)
     seconds = None
-    if offer["throughput"] is not None:
+    # a throughput of 0 is none that was measured
+    if offer["throughput"]:
         first = 2.0 if offer["latency"] is None else offer["latency"] / 1000
         seconds = first + wanted["completion"] / offer["throughput"]
     return {"cost": cost, "seconds": seconds}
@@ -282,8 +285,8 @@ def _mean(weighted: Iterable[tuple[float, float | None]]) -> float | None:
 
 def _haste(offer: Json) -> tuple[Any, ...]:
     """Sorts the fastest first; of equals the cheapest, then who answers first."""
-    throughput, cost, seconds = offer["throughput"], offer["cost"], offer["seconds"]
-    return throughput is None, -(throughput or 0), cost is None, cost or 0, seconds or 0
+    throughput, cost, seconds = offer["throughput"] or 0, offer["cost"], offer["seconds"]
+    return -throughput, cost is None, cost or 0, seconds or 0
 
 
 def _band(offer: Json) -> int:

@@ -104,8 +104,7 @@ def _plain_offer(it: Candidate) -> Json:
         "status": health.status,
         "uptime": health.uptime_last_1d if health.uptime_last_30m is None else health.uptime_last_30m,
         "latency": health.latency_p50,
-        # 0 is none that was measured
-        "throughput": health.throughput_p50 or None,
+        "throughput": health.throughput_p50,
     }
 
 
