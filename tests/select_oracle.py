@@ -8,14 +8,14 @@ fractions until a logarithm needs a float.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from tests.select_plain import Json, capable, cost_of, matches, meant, parts_of, plain, rates_at
 
-__all__ = ["choose", "fitting", "plain", "quality", "reject"]
+__all__ = ["choose", "fitting", "named", "plain", "quality", "reject"]
 
 OBJECTIVES: dict[str, dict[str, float]] = {
     "quality": {"quality": 1},
@@ -24,6 +24,7 @@ OBJECTIVES: dict[str, dict[str, float]] = {
     "value": {"quality": 0.7, "price": 0.3},
 }
 TOKENS = {"prompt": 3000, "completion": 1000}
+PICTURE = {"prompt": 200, "completion": 1290, "image_output": 1290}
 BENCHMARKS = {"programming": "coding_index", "technology": "coding_index", "agentic": "agentic_index"}
 NOT_TEXT = {"image_output", "audio_output", "video_output", "embeddings", "rerank", "speech", "transcription"}
 
@@ -31,7 +32,9 @@ NOT_TEXT = {"image_output", "audio_output", "video_output", "embeddings", "reran
 def _wanted(stock: Json, need: Any) -> Json:
     """A need as a dictionary, with what its names mean, and what its usage and its objective come to."""
     wanted = dict(vars(need))
-    usage = TOKENS if need.usage is None else {name: getattr(need.usage, name) for name in need.usage.__struct_fields__}
+    usage = PICTURE if "image" in need.outputs else TOKENS
+    if need.usage is not None:
+        usage = {name: getattr(need.usage, name) for name in need.usage.__struct_fields__}
     requests = usage.get("requests", 1)
     wanted["parts"] = parts_of(usage)
     wanted["tokens"] = usage["prompt"] + usage["completion"]
@@ -39,8 +42,8 @@ def _wanted(stock: Json, need: Any) -> Json:
     objective = need.objective or "value"
     told = OBJECTIVES[objective] if isinstance(objective, str) else dict(objective)
     wanted["weights"] = [told.get(name, 0) / sum(told.values()) for name in ("quality", "price", "speed")]
-    wanted["only"] = _named(stock, need.models) if need.models else {it["id"] for it in stock["models"]}
-    wanted["never"] = _named(stock, need.exclude)
+    wanted["only"] = named(stock, need.models) if need.models else {it["id"] for it in stock["models"]}
+    wanted["never"] = named(stock, need.exclude)
     of, wanted["of"] = None if need.of is None else meant(stock, need.of), None
     for model in stock["models"]:
         if model["id"] == of:
@@ -60,7 +63,8 @@ def choose(stock: Json, need: Any) -> list[tuple[str, float, float | None]]:
             million = None if cost is None else cost / wanted["tokens"] * 1_000_000
             score = round(_worth(stock, model, wanted, cost, million, seconds), 9)
             found.append((model["id"], score, million))
-    found.sort(key=lambda it: (-it[1], it[2] is None, 0 if it[2] is None else round(it[2], 9), it[0]))
+    for by in (_by_id, _by_quality(stock, wanted["task"]), _by_cost, _by_score):
+        found.sort(key=by)
     current = None if wanted["stick_to"] is None else meant(stock, wanted["stick_to"])
     for place, (model_id, score, _) in enumerate(found):
         if model_id == current:
@@ -69,6 +73,22 @@ def choose(stock: Json, need: Any) -> list[tuple[str, float, float | None]]:
                 found.insert(0, found.pop(place))
             break
     return [(model_id, score, None if million is None else float(million)) for model_id, score, million in found]
+
+
+def _by_id(it: Any) -> str:
+    return str(it[0])
+
+
+def _by_quality(stock: Json, task: str | None) -> Callable[[Any], float]:
+    return lambda it: -round(quality(stock, it[0], task), 9)
+
+
+def _by_cost(it: Any) -> tuple[bool, Fraction]:
+    return it[2] is None, Fraction(0) if it[2] is None else round(it[2], 9)
+
+
+def _by_score(it: Any) -> float:
+    return -float(it[1])
 
 
 def reject(stock: Json, need: Any) -> set[str]:
@@ -122,7 +142,8 @@ def _is_possible(stock: Json, model: Json, wanted: Json) -> bool:
         return False
     if kind in ("dynamic", "unknown") and "unpriced" not in allow:
         return False
-    if not wanted["outputs"] and not NOT_TEXT & set(wanted["require"]) and "text" not in gives:
+    is_text = wanted["of"] is None or "text" in wanted["of"]["output_modalities"]
+    if is_text and not wanted["outputs"] and not NOT_TEXT & set(wanted["require"]) and "text" not in gives:
         return False
     if not set(wanted["inputs"]) <= takes or not set(wanted["outputs"]) <= gives:
         return False
@@ -143,25 +164,29 @@ def _suits_role(stock: Json, model: Json, wanted: Json) -> bool:
     of, task = wanted["of"], wanted["task"]
     if wanted["role"] not in ("escalation", "replacement"):
         return True
-    if of["id"] == model["id"]:
+    if of["id"] == model["id"] or not set(of["output_modalities"]) <= set(model["output_modalities"]):
         return False
     if wanted["role"] == "escalation":
         is_better = quality(stock, model["id"], task) >= quality(stock, of["id"], task) + 0.01
         return is_better and of["family"] == model["family"]
-    return _slug(of) != _slug(model) and set(of["output_modalities"]) <= set(model["output_modalities"])
+    return _slug(of) != _slug(model)
 
 
 def _slug(model: Json) -> str:
     return str(model["canonical_slug"] or model["id"].split(":")[0])
 
 
-def _named(stock: Json, names: tuple[str, ...]) -> set[str]:
+def named(stock: Json, names: Iterable[str]) -> set[str]:
     """The ids that names and patterns mean."""
-    found = {meant(stock, name) for name in names if "*" not in name} - {None}
+    ids, found = [str(it["id"]) for it in stock["models"]], set()
     for name in names:
         if "*" in name:
-            found |= {it["id"] for it in stock["models"] if matches(name.lower(), it["id"].lower())}
-    return {str(it) for it in found}
+            found |= {it for it in ids if matches(name.lower(), it) or matches(name.lower(), it.lstrip("~"))}
+        elif (model_id := meant(stock, name)) is not None:
+            found.add(model_id)
+        else:
+            found |= {it for it in ids if it.split("/")[-1] == name.lower()}
+    return found
 
 
 # --- what holds for an offer
@@ -247,7 +272,7 @@ def _priced(model: Json, offer: Json, wanted: Json, at: Any) -> Json:
     A price is known where that for a small prompt is known as well.
     """
     cost = None
-    if model["pricing_kind"] in ("fixed", "free") and cost_of(offer["pricing"], wanted["parts"], 0, at) is not None:
+    if model["pricing_kind"] in ("fixed", "free") and cost_of(offer["pricing"], {}, 0, at) is not None:
         cost = cost_of(offer["pricing"], wanted["parts"], wanted["prompt"], at)
     seconds = None
     # a throughput of 0 is none that was measured
@@ -272,10 +297,14 @@ def _routed(offers: list[Json], wanted: Json) -> tuple[Fraction | None, float | 
         # no price tells who is likelier to be asked
         return None, _mean((1.0, it["seconds"]) for it in asked)
     weigh = [(1 / max(it["cost"], Fraction(1, 10**15)), it["seconds"]) for it in priced]
+    if all(it["seconds"] is None for it in priced):
+        mean = _mean((1.0, it["seconds"]) for it in asked)
+    else:
+        mean = _mean((float(inverse**2), seconds) for inverse, seconds in weigh)
     cost = Fraction(sum(inverse for inverse, _ in weigh)) / sum(inverse**2 for inverse, _ in weigh)
     if any(it["cost"] == 0 for it in priced):
         cost = Fraction(0)
-    return cost, _mean((float(inverse**2), seconds) for inverse, seconds in weigh)
+    return cost, mean
 
 
 def _mean(weighted: Iterable[tuple[float, float | None]]) -> float | None:

@@ -50,6 +50,8 @@ CHARGED = {
     "images": "image",
     "web_searches": "web_search",
 }
+#: What costs nothing where no unit is listed that charges it.
+UNCHARGED = {"requests", "images"}
 
 
 # --- values as plain dictionaries
@@ -197,7 +199,7 @@ def _is_understood(when: Json) -> bool:
 
 
 def cost_of(pricing: Json, parts: Json, prompt: int, at: Any) -> Fraction | None:
-    """USD for a usage, or None where the rate of a prompt or completion token is not a known number."""
+    """USD for a usage, or None where the rate of a prompt or completion token, or of what is used, is not known."""
     rates = rates_at(pricing, prompt, at)
     listed, everywhere = pricing["rates"], [pricing["rates"], *(it["rates"] for it in pricing["overrides"])]
     # reasoning that is listed at the price of completion follows it; so does an image that costs what a token does
@@ -211,10 +213,11 @@ def cost_of(pricing: Json, parts: Json, prompt: int, at: Any) -> Fraction | None
         del rates["image"]
     total = Fraction(0)
     for part, quantity in parts.items():
-        for unit in CHARGED[part].split():
-            if unit in rates:
-                total += quantity * Fraction(max(rates[unit], Decimal(0)))
-                break
+        charging = [unit for unit in CHARGED[part].split() if unit in rates]
+        if charging and rates[charging[0]] >= 0:
+            total += quantity * Fraction(rates[charging[0]])
+        elif quantity and (charging or part not in UNCHARGED):
+            return None
     for unit in ("prompt", "completion"):
         if unit not in rates or rates[unit] < 0:
             return None

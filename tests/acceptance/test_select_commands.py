@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema_rs
@@ -15,9 +16,10 @@ from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner
 
-from llmhive.app.cli import shortlists
+from llmhive.app.cli import explained, shortlists
 from llmhive.app.cli.main import app
 from llmhive.app.library import Catalog as Library
+from llmhive.catalog import cost, rejection
 from llmhive.catalog.need import Need
 from llmhive.catalog.preferences import Preferences
 from llmhive.errors import LLMHiveError, UsageError
@@ -127,6 +129,7 @@ def test_choices_with_what_they_are_worth(known: Command) -> None:
     found = known("select")
     assert found.keys() >= {
         "catalog_version", "as_of", "need", "total", "choices", "rejected", "flip_points", "notes", "request",
+        "request_notes",
     }  # fmt: skip
     assert all(it.keys() >= CHOICE_FIELDS for it in found["choices"])
     assert all(it.keys() >= {"id", "what", "from", "to", "why"} for it in found["flip_points"])
@@ -162,6 +165,7 @@ def test_choices_with_what_they_are_worth(known: Command) -> None:
     row = next(line.split() for line in lines if line.split()[1:2] == ["cobalt/coder-9b"])
     # two of its three endpoints: 0.02 and 0.06, 0.03 and 0.09 $/M; weights as 9 to 4
     assert row[-5:] == ["0.0001385", "0.03462", "0.03–0.045", "131k", "2/3"]
+    assert lines[8:10] == ["$/M: of the tokens of this request, in and out together", ""]
     for it in found["choices"][:3]:
         assert f"   {it['reasons'][0]}" in lines
     assert f"4. {ids(found)[3]}" not in lines
@@ -198,7 +202,8 @@ def test_what_is_asked_for_is_told_and_a_role_with_it(known: Command) -> None:
     assert {"tokens/s", "latency"} <= set(fast[2].split())
     near = told(known, "--role", "replacement", "--of", "acme/atlas-1").splitlines()
     assert near[0] == "Replacement of acme/atlas-1: 0.35 family + 0.3 capability + 0.2 price + 0.15 quality"
-    assert near[2].split()[2:6] == ["score", "family", "capability", "quality"]
+    assert near[2].split()[2:7] == ["score", "family", "capability", "price", "quality"]
+    assert "in and out together" not in told(known, "--usage", "prompt=3000,completion=0")
     assert told(known, "--objective", "price").startswith("Price: price alone\n")
     own = told(known, "--objective", "quality=1,speed=3").splitlines()
     assert own[0] == "Own weights: 0.25 quality + 0.75 speed"
@@ -218,6 +223,17 @@ def test_it_fits_a_terminal(known: Command, width: int) -> None:
             # an id is worth more than a column
             rows = [line.split() for line in lines if line[:1].isdigit() and line[1:3] == "  "]
             assert [row[1] for row in rows] == [it.id for it in found.choices]
+            if width >= 80 and need.role == "replacement":
+                [header] = [line.split() for line in lines if line.startswith("#  model")]
+                # its marks are worth more than its context
+                assert {"family", "capability", "quality"} <= set(header)
+                assert ("price" in header) is ("context" in header) is (width == 120)
+        nobody = library.select(Need(max_price_per_million={"prompt": "0.001"}, min_context=10**5, providers=("azur",)))
+        console = Console(file=StringIO(), force_terminal=True, width=width)
+        lines = f"llmhive: {shortlists.none_of(nobody, console)}".splitlines()
+        assert 2 < len(lines) < 8
+        assert all(len(line) <= width for line in lines)
+        assert "azur" in " ".join(lines)
 
 
 # --- options
@@ -241,6 +257,7 @@ def test_it_fits_a_terminal(known: Command, width: int) -> None:
         (["--model", "acme/*,cobalt/*", "--exclude", "acme/atlas-2"],
          {"models": ["acme/*", "cobalt/*"], "exclude": ["acme/atlas-2"]}),
         (["--allow", "free,batch", "--lasting-days", "60"], {"allow": ["batch", "free"], "lasting_days": 60}),
+        (["--lasting-days", "30d"], {"lasting_days": 30}),
         (["--objective", "quality=0.5,price=.5"], {"objective": {"price": 0.5, "quality": 0.5}}),
         (["--objective", "speed", "--usage", "20k/500"],
          {"objective": "speed", "usage": {"prompt": 20_000, "completion": 500}}),
@@ -288,8 +305,29 @@ def test_the_request_and_nothing_else(known: Command) -> None:
     assert jsonschema_rs.Draft202012Validator(REQUEST).is_valid(body), body
     Preferences.of(body["provider"])
     assert (body["model"], body["provider"]["max_price"]) == (body["models"][0], {"prompt": "3", "completion": "15"})
-    # what it cannot say goes where it is no part of the body
-    assert all(line.startswith("Note: ") for line in result.stderr.splitlines())
+    # what it cannot say goes where it is no part of the body, and nowhere else
+    notes = known("select", *words)["request_notes"]
+    assert notes
+    assert result.stderr.splitlines() == [f"Note: {note}" for note in notes]
+    shown = told(known, *words)
+    assert not [note for note in notes if note in shown]
+    slip = inside(known, "--exclude", "acme/won", "--request")
+    assert "Note: --exclude names acme/won, which is no model here" in slip.stderr.splitlines()
+
+
+def test_names_that_mean_nothing_are_told_before_the_table(known: Command) -> None:
+    words = ("--exclude", "acme/won,acme/x*", "--exclude-provider", "azur", "--stick-to", "acme/never")
+    found, lines = chosen(known, *words), told(known, *words).splitlines()
+    assert lines[2:6] == [
+        "Note: --exclude names acme/won, which is no model here",
+        "Note: --exclude has acme/x*, which is the pattern of no model here",
+        "Note: --exclude-provider names azur, which serves nothing here that is known; near it: azure",
+        "Note: --stick-to names acme/never, which is no model here",
+    ]
+    assert lines[6].split()[:2] == ["#", "model"]
+    assert len([line for line in lines if line.startswith("Note: ")]) == len(found["notes"])
+    model_, *_ = told(known, "--model", "acme/atlas-2,acme/won").splitlines()[2:]
+    assert model_ == "Note: --model names acme/won, which is no model here"
 
 
 # --- why
@@ -305,6 +343,7 @@ def test_why_one_is_chosen_or_not(known: Command) -> None:
         "   ✗ together         its uptime is 71.2 %: allow `degraded`; it lists tools, but not here",
     ]
     assert "cobalt/coder-9b comes first once it has a quality above " in text
+    assert text.count("$/M: of the tokens of this request, in and out together") == 1
     # `:free:` is a picture to who prints it
     assert "acme/atlas-2:free: does not qualify\n   it is free of charge" in text
     assert "   free, context 131k" in text.replace("google-vertex/global  ", "  ")
@@ -314,7 +353,8 @@ def test_why_one_is_chosen_or_not(known: Command) -> None:
     assert "What would change" not in text
 
     found = chosen(known, "--require", "tools", "-n", "1", "--explain", "coder-9b,acme/atlas-2:free")
-    one, free = found["explained"]
+    assert list(found["explanations"]) == ["coder-9b", "acme/atlas-2:free"]
+    one, free = found["explanations"].values()
     assert (one["id"], one["is_chosen"], one["choice"]["id"]) == ("cobalt/coder-9b", False, "cobalt/coder-9b")
     assert 1 < one["place"] <= found["total"]
     assert [it["qualifies"] for it in one["endpoints"]] == [True, True, False]
@@ -322,6 +362,51 @@ def test_why_one_is_chosen_or_not(known: Command) -> None:
     assert (free["place"], free["choice"]) == (None, None)
     assert free["obstacles"] == [free["why"]] == [found["rejected"]["acme/atlas-2:free"]]
     assert not any(it["qualifies"] for it in free["endpoints"])
+    first = one["flip_points"][0]
+    assert (first["id"], first["why"]) == ("cobalt/coder-9b", "cobalt/coder-9b comes first")
+
+
+def test_what_it_would_take(known: Command) -> None:
+    def taking(*words: str) -> list[str]:
+        _, found, after = told(known, *words).partition("What it would take\n")
+        return [line.strip() for line in after.split("\n\n")[0].splitlines()] if found else []
+
+    # at the endpoint that lacks the least
+    words = ("--max-price", "0.025/0.01", "--min-uptime", "99")
+    [obstacle] = taking(*words, "--explain", "cobalt/coder-9b")
+    assert obstacle == "at deepinfra/fp8: its completion price is $0.06 a million, above $0.01"
+    assert taking("-n", "1", "--explain", ids(chosen(known))[0]) == []
+    none = "neither a lower price nor more quality alone brings it to the first place"
+    assert taking("--objective", "speed", "--explain", ids(chosen(known, "--objective", "speed"))[-1]) == [none]
+    nearest = ("--role", "replacement", "--of", "acme/atlas-1")
+    assert taking(*nearest, "--explain", ids(chosen(known, *nearest))[-1]) == []
+
+
+def test_an_unknown_name_among_several_is_told_in_its_place(known: Command) -> None:
+    words = ("--explain", "acme/atlas-9,acme/atlas-2")
+    text = told(known, *words)
+    assert "\nacme/atlas-9: not known\n   No model 'acme/atlas-9' was ever seen" in text
+    assert text.index("acme/atlas-9: not known") < text.index("\nacme/atlas-2: ")
+    found = chosen(known, *words)["explanations"]
+    assert list(found) == ["acme/atlas-9", "acme/atlas-2"]
+    assert found["acme/atlas-9"]["error"].items() >= {"status": 404, "title": "Not Found"}.items()
+    assert found["acme/atlas-2"]["id"] == "acme/atlas-2"
+    refused(inside(known, "--explain", "acme/atlas-9", "--json"), "was ever seen")
+
+
+def test_every_condition_has_its_words() -> None:
+    assert explained.REMOVED.keys() == explained.RELAX.keys() == rejection.NAMES
+    for name in cost.WORDS:
+        removed = shortlist_of(removed=[("part", name, 2)])
+        assert explained.removed(removed) == f"no known price of {cost.WORDS[name]} (2)"
+    assert explained.OPTIONS.keys() == Need.__dataclass_fields__.keys() - {
+        name for name, it in Need.__dataclass_fields__.items() if not it.init
+    }
+
+
+def shortlist_of(**told: Any) -> Any:
+    """As much of a shortlist."""
+    return SimpleNamespace(**told)
 
 
 def test_where_nothing_qualifies_it_says_what_to_relax(known: Command) -> None:
@@ -336,7 +421,9 @@ def test_where_nothing_qualifies_it_says_what_to_relax(known: Command) -> None:
     two = inside(known, "--max-price", "0.001", "--min-context", "5M", "--require", "tools")
     refused(two, "Without --min-context and without --max-price 7 would qualify.", code=1)
     slip = inside(known, "--provider", "azur")
-    refused(slip, "Without --provider ", "`providers` names azur, which serves nothing here; near it: azure", code=1)
+    named = "--provider names azur, which serves nothing here that is known; near it: azure."
+    refused(slip, "Without --provider ", named, code=1)
+    assert "No model qualifies" not in slip.stderr
     # why one is out is told all the same
     assert "does not qualify" in said(known, *words, "--explain", "acme/atlas-2")
 
@@ -356,6 +443,9 @@ def test_what_would_have_been_chosen_then(then: Command) -> None:
     assert "its endpoints are not known: it is judged by what it is listed with" in text
     assert "nothing is known of the quality of any of these" in text
     assert "2 of 42 models qualify; the others: too little context (40)" in text
+    sent = inside(then, "--as-of", "2026-05-02", "--request")
+    assert sent.json["model"] in {"acme/one", "acme/two"}
+    assert sent.stderr.splitlines()[0] == "Note: the body is of 2026-05-02 00:00 UTC: today another may be right"
     refused(inside(then, "--as-of", "2026-04-01"), "history begins")
     refused(inside(then, "--as-of", "2126-04-01"), "in the future")
     refused(inside(then, "--as-of", "soon"), "is not a time")
@@ -374,25 +464,29 @@ def test_what_would_have_been_chosen_then(then: Command) -> None:
         (["--objective", "quick"], ["there are quality, price, speed, value"]),
         (["--objective", "quality=high"], ["the weight of quality is a number"]),
         (["--objective", "beauty=1"], ["quality, price, speed"]),
-        (["--role", "escalation"], ["starts from a model"]),
-        (["--of", "acme/atlas-1"], ["escalation and replacement"]),
+        (["--role", "escalation"], ["starts from a model: name it by --of"]),
+        (["--of", "acme/atlas-1"], ["llmhive: --of is the model", "escalation and replacement", "or leave --of out"]),
         (["--role", "escalation", "--of", "acme/atlas-9"], ["was ever seen", "acme/atlas-1"]),
         (["--explain", "acme/atlas-9"], ["No model 'acme/atlas-9' was ever seen", "acme/atlas-1"]),
         (["--max-price", "cheap"], ["--max-price is written IN/OUT", "3/15", "'cheap'"]),
         (["--max-price", "3/15/4"], ["--max-price is written IN/OUT"]),
         (["--max-price", "-3"], ["--max-price is written IN/OUT"]),
         (["--max-price", "/"], ["--max-price is written IN/OUT"]),
-        (["--max-price", "image=3"], ["'image'"]),
+        (["--max-price", "image=3"], ["llmhive: --max-price has no 'image'"]),
+        (["--max-price", "9999999999"], ["llmhive: --max-price: prompt is a number of USD"]),
         (["--min-context", "1.5"], ["--min-context: a decimal point is for k, M and B"]),
         (["--min-output", "lots"], ["--min-output is a whole number"]),
         (["--usage", "3000"], ["--usage is written IN/OUT in tokens"]),
         (["--usage", "0/0"], ["nothing to price"]),
-        (["--min-uptime", "120"], ["min_uptime is a number from 0 to 100"]),
+        (["--min-uptime", "120"], ["llmhive: --min-uptime is a number from 0 to 100"]),
         (["--max-latency", "2min"], ["--max-latency is seconds, as 1.5 or 800ms, not '2min'"]),
         (["--min-throughput", "fast"], ["--min-throughput is tokens a second"]),
-        (["--margin", "2"], ["margin is a number from 0 to 1"]),
-        (["--limit", "51"], ["limit is a whole number from 1 to 50"]),
-        (["--lasting-days", "-1"], ["lasting_days"]),
+        (["--margin", "2"], ["llmhive: --margin is a number from 0 to 1"]),
+        (["--limit", "51"], ["llmhive: --limit is a whole number from 1 to 50"]),
+        (["--lasting-days", "-1"], ["--lasting-days is a whole number of days, as 30 or 30d, not '-1'"]),
+        (["--lasting-days", "1.5d"], ["--lasting-days is a whole number of days"]),
+        (["--lasting-days", "99999999"], ["llmhive: --lasting-days is a whole number from 0 to 36,500"]),
+        (["--need", '{"limit": 0}'], ["llmhive: limit is a whole number"]),
         (["--model", "acme/*,"], ["--model has an empty name"]),
         (["--need", "{"], ["--need is no JSON"]),
         (["--need", "no.json"], ["Cannot read no.json"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +17,12 @@ import pytest
 from schemathesis import GenerationMode
 
 from llmhive.app.http import select_shapes
-from llmhive.app.http.select import read
+from llmhive.app.http.select import Turns, read
 from llmhive.app.http.service import Refusal
+from llmhive.app.http.threads import Threads
 from llmhive.app.library import Catalog
 from llmhive.catalog.need import OBJECTIVES, Need
+from llmhive.errors import DatabaseUnavailable
 from tests.acceptance.test_schemathesis import check, operations
 from tests.acceptance.test_service_reads import problem
 from tests.fake_openrouter import Record, catalog, model
@@ -77,7 +81,7 @@ def served(here: Place) -> Iterator[Served]:
 
 
 def test_it_answers_what_the_library_does(here: Place, served: Served) -> None:
-    is_known = set()
+    unknown = set()
     with Catalog.open(here.url) as library:
         status = library.status()
         for need in NEEDS:
@@ -88,10 +92,11 @@ def test_it_answers_what_the_library_does(here: Place, served: Served) -> None:
             assert found == json.loads(json.dumps(shortlist.to_json())), need
             # everything about it is told, whatever is left out, and what is told can be asked again
             assert select(served, **found["need"])["choices"] == found["choices"]
-            is_known |= {it["endpoints"] is not None for it in found["choices"]}
+            unknown |= {it["id"] for it in found["choices"] if it["endpoints"] is None}
             assert found["catalog_version"] == status["catalog_version"]
             assert bool(found["choices"]) is (found["request"] is not None) is (found["total"] > 0)
-    assert is_known == {True}
+    # a router has none of its own
+    assert unknown == {"openrouter/auto"}
 
 
 def test_without_a_body_it_is_the_need_of_whoever_asks_nothing(served: Served) -> None:
@@ -118,6 +123,13 @@ def test_models_are_explained_by_the_names_that_were_asked_for(here: Place, serv
     assert (found["acme/atlas-2:batch"]["place"], found["acme/atlas-2:batch"]["choice"]) == (None, None)
     assert found["acme/unheard-of"].keys() == {"error"}
     assert found["acme/unheard-of"]["error"]["status"] == 404
+    # in one shape with the command
+    command = here.llmhive("select", "-n", "1", *(word for name in names for word in ("--explain", name)))
+    assert command["explanations"] == found
+    first, batch = found["acme/atlas-2"], found["acme/atlas-2:batch"]
+    assert [it["qualifies"] for it in first["endpoints"]] == [True] * len(first["choice"]["endpoints"])
+    assert (first["obstacles"], batch["obstacles"]) == ([], [batch["why"]])
+    assert {it["id"] for it in found["ATLAS-1"]["flip_points"]} == {"acme/atlas-1"}
     assert "explanations" not in select(served, explain=[])
 
 
@@ -274,6 +286,31 @@ def test_a_body_is_understood_as_need_and_what_stands_beside() -> None:
         read(b'{"need": {}}')
 
 
+def test_a_turn_lasts_until_its_thread_has_ended() -> None:
+    async def main() -> None:
+        turns, is_done = Turns(Threads(5), 1), threading.Event()
+
+        def soon(seconds: float = 0.05) -> float:
+            return time.monotonic() + seconds
+
+        def wait() -> bytes:
+            is_done.wait(30)
+            return b"late"
+
+        with pytest.raises(DatabaseUnavailable):
+            await turns.run(soon(), wait)
+        # nobody waits for it any more, and still it is at work
+        with pytest.raises(Refusal):
+            await turns.run(soon(), lambda: b"")
+        is_done.set()
+        assert await turns.run(soon(5), lambda: b"next") == b"next"
+        with pytest.raises(ZeroDivisionError):
+            await turns.run(soon(5), lambda: bytes(1 // 0))
+        assert await turns.run(soon(5), lambda: b"again") == b"again"
+
+    asyncio.run(main())
+
+
 # --- where nothing, or no longer anything, is known
 
 
@@ -412,6 +449,8 @@ def test_the_description_says_what_is_answered(served: Served) -> None:
         described(found["choices"][0]["endpoints"][0], "ChoiceEndpoint")
         described(found["flip_points"][0], "FlipPoint")
         described(found["request"], "ReadyRequest")
+        assert isinstance(found["request_notes"], list)
     described(found["explanations"]["acme/atlas-2"], "Explanation")
+    described(found["explanations"]["acme/atlas-2"]["endpoints"][0], "EndpointFit")
     described(found["explanations"]["acme/none"], "NoExplanation")
     described(shapes["Shortlist"]["example"], "Shortlist")

@@ -180,9 +180,7 @@ def test_while_the_database_does_not_answer_what_is_known_is_used(
     with silent(database, monkeypatch):
         found = catalog.select(CHEAP)
         assert found.ids == calm.ids
-        assert found.notes == (
-            *calm.notes, "the database does not answer, a newer catalog may be missing: nobody is at home"
-        )  # fmt: skip
+        assert found.notes == ("the database does not answer: a newer catalog may be missing", *calm.notes)
         with pytest.raises(DatabaseUnavailable):
             catalog.select(CHEAP, as_of=DAY)
     clock.seconds = 4
@@ -243,3 +241,14 @@ def test_the_face_has_it_and_loads_no_numpy_for_it() -> None:
     told = "import llmhive.app.library, llmhive.app.cli.main, sys; print('numpy' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "False"
+
+
+def test_an_old_catalog_says_so(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert catalog.select(CHEAP).notes == ()
+    later = DAY + 24 * HOUR + timedelta(hours=13, seconds=1)
+    monkeypatch.setattr(wiring, "now", lambda: later)
+    catalog._selectors = Selectors(catalog._database)
+    (note,) = catalog.select(CHEAP).notes
+    assert note.startswith("the last capture is of 2026-05-05 00:00 UTC: what is chosen may be gone")
+    # what was chosen then was chosen then
+    assert catalog.select(CHEAP, as_of=DAY + 24 * HOUR).notes == ()

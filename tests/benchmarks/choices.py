@@ -18,7 +18,7 @@ from llmhive.catalog.identity import identify
 from llmhive.catalog.need import Need
 from llmhive.catalog.quality import blended, pieces, task_of
 from llmhive.catalog.selectable import Stock
-from llmhive.catalog.selector import Selector, routing_of
+from llmhive.catalog.selector import Selector
 
 #: Models to choose from, and needs.
 MODELS, NEEDS = 421, 1000
@@ -121,9 +121,9 @@ class PlainModel:
 
 def plain_models(selector: Selector, tasks: Iterable[str | None]) -> list[PlainModel]:
     """The models of a selector, as objects."""
-    offers, found = selector.offers, []
+    offers, found = selector.scorer.offers, []
     usual = offers.all
-    for bits in offers.kinds.values():
+    for bits in offers.left_out.values():
         usual &= ~bits
     wanted = set(tasks)
     for number, it in enumerate(offers.models):
@@ -149,7 +149,6 @@ def plainly(models: Sequence[PlainModel], need: Need, at: datetime) -> list[str]
     required, size = set(need.require), max(need.min_context or 0, sum(need.each))
     prefixes = tuple(it.removesuffix("*") for it in need.exclude if it.endswith("*"))
     by_quality, by_price, by_speed = need.weights
-    routing = routing_of(need)
     prompt, completion = need.each
     found = []
     for model in models:
@@ -178,9 +177,9 @@ def plainly(models: Sequence[PlainModel], need: Need, at: datetime) -> list[str]
             seconds.append(math.inf if not offer.speed else offer.start + completion / offer.speed)
         if not costs:
             continue
-        if routing == "price":
+        if need.sort == "price":
             cost, second = min(costs), math.inf
-        elif routing == "throughput":
+        elif need.sort == "throughput":
             second, cost = min(zip(seconds, costs, strict=True))
         else:
             weights = [1 / (it * it) for it in costs]
@@ -190,13 +189,13 @@ def plainly(models: Sequence[PlainModel], need: Need, at: datetime) -> list[str]
         price = min(max(0.5 - math.log10(cost * 1e6 / need.tokens) / 4, 0.0), 1.0)
         speed = 0.25 if second == math.inf else min(max(1 - math.log10(second) / 2, 0.0), 1.0)
         score = round(by_quality * model.quality[need.task] + by_price * price + by_speed * speed, 9)
-        found.append((-score, round(cost * 1e6 / need.tokens, 9), model.id, score))
+        found.append((-score, round(cost * 1e6 / need.tokens, 9), -round(model.quality[need.task], 9), model.id, score))
     found.sort()
     if need.stick_to is not None and found:
-        current = next((it for it in found if it[2] == need.stick_to), None)
-        if current is not None and found[0][3] - current[3] < need.margin - 1e-12:
+        current = next((it for it in found if it[3] == need.stick_to), None)
+        if current is not None and found[0][4] - current[4] < need.margin - 1e-12:
             found = [current, *(it for it in found if it is not current)]
-    return [it[2] for it in found[: need.limit]]
+    return [it[3] for it in found[: need.limit]]
 
 
 def measure(stock: Stock) -> Measured:
@@ -228,8 +227,8 @@ def _explanations(selector: Selector, asked: Iterable[Need]) -> Iterable[float]:
         shortlist = selector.select(need)
         for choice in shortlist.choices:
             yield _timed(lambda choice=choice: (choice.parts, choice.reasons))
-        for model_id in list(selector.models)[::7]:
-            yield _timed(lambda model_id=model_id, shortlist=shortlist: shortlist.explain(model_id))
+        for model_id in list(selector.scorer.models)[::7]:
+            yield _timed(lambda model_id=model_id, shortlist=shortlist: shortlist.explain(model_id).why)
 
 
 def _timed(action: Any) -> float:

@@ -6,9 +6,11 @@ Everything is drawn from few values, so that ties are likely and most constraint
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ from llmhive.catalog.pricing import Override, Pricing
 from llmhive.catalog.routing import Candidate
 from llmhive.catalog.selectable import Evidence, Selectable, Stock
 from llmhive.store.browse import row_of
+from tests.select_plain import Json, plain
 
 #: a Wednesday
 AT = datetime(2026, 7, 22, 12, 30, tzinfo=UTC)
@@ -63,8 +66,10 @@ _rates = st.sampled_from(["0.000001", "0.000001", "0.000002", "0.000003", "0.000
 _prices = st.fixed_dictionaries({"prompt": _rates, "completion": _rates})
 _odd_rates = st.sampled_from(["0", "0.000001", "0.00002", "-1", "0.01"]).map(Decimal)
 _more = st.dictionaries(
-    st.sampled_from(["request", "input_cache_read", "internal_reasoning", "image", "web_search", "audio"]), _odd_rates,
-    max_size=2,
+    st.sampled_from(
+        ["request", "input_cache_read", "internal_reasoning", "image", "image_output", "web_search", "audio"]
+    ),
+    _odd_rates, max_size=2,
 )  # fmt: skip
 _partial = st.dictionaries(st.sampled_from(["prompt", "completion", "request", "video"]), _odd_rates, max_size=3)
 _zeros = st.just({"prompt": Decimal(0), "completion": Decimal(0)})
@@ -271,11 +276,17 @@ _allowed = st.one_of(_some(ALLOWED), _some(ALLOWED), st.just(ALLOWED), st.just((
 SELDOM = frozenset({"providers", "quantizations", "zdr", "max_latency", "min_throughput", "min_uptime", "models"})
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """A stock and what is asked of it."""
 
     stock: Stock
     told: dict[str, Any]  #: the fields of the need
+
+    @cached_property
+    def plain(self) -> Json:
+        """The stock as the oracle reads it."""
+        return plain(self.stock)
 
     @property
     def need(self) -> Need:

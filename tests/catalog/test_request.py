@@ -94,7 +94,7 @@ def test_what_openrouter_can_judge_is_said_as_it_is(need: Need, provider: dict[s
     # nobody knows who serves it: nothing else can be said
     found = asked(unknown("a/one"), need=need)
     assert found.body == {"model": "a/one"} | ({"provider": provider} if provider else {})
-    assert found.notes == ("the endpoints of a/one are not known: OpenRouter's own checks must do for it",)
+    assert found.notes == ("the endpoints of a/one are not known: OpenRouter's own checks must do",)
 
 
 def test_a_quantization_that_openrouter_does_not_know_is_not_sent() -> None:
@@ -171,7 +171,7 @@ def test_names_are_narrower_than_the_providers_asked_for() -> None:
     assert found.body["provider"] == {"only": ["deepinfra/turbo"]}
     need = Need(exclude_providers=["openai"])
     found = asked(served("a/one", *offers, by=["deepinfra", "deepinfra/fp8"]), need=need)
-    assert found.body["provider"] == {"ignore": ["openai", "deepinfra/turbo"]}
+    assert found.body["provider"] == {"ignore": ["deepinfra/turbo", "openai"]}
 
 
 def test_a_name_means_what_is_below_it() -> None:
@@ -190,9 +190,11 @@ def test_who_shares_a_tag_with_one_that_does_not_qualify_is_left_out() -> None:
     one = served("a/one", *at_a_dollar("deepinfra", "deepinfra", "openai"), by=["deepinfra", "openai"])
     found = asked(one)
     assert found.body["provider"] == {"only": ["openai"]}
-    assert found.notes == ("deepinfra of a/one may not serve it, for its name means others that do not qualify",)
+    assert found.notes == ("deepinfra of a/one may not serve it: its name means others, too, that do not qualify",)
     one = served("a/one", *at_a_dollar("a", "a", "b", "b", "c"), by=["a", "b#2", "c"])
-    assert asked(one).notes == ("a, b#2 of a/one may not serve it, for their names mean others that do not qualify",)
+    assert asked(one).notes == (
+        "a and b#2 of a/one may not serve it: their names mean others, too, that do not qualify",
+    )  # fmt: skip
 
 
 def test_what_openrouter_cannot_be_told() -> None:
@@ -201,7 +203,11 @@ def test_what_openrouter_cannot_be_told() -> None:
     # as narrow as can be
     assert let_in(found, one) == {"deepinfra", "deepinfra#2"}
     assert found.notes == (
-        "OpenRouter cannot be told to leave out deepinfra of a/one: no name means only the others",
+        "OpenRouter cannot be told to leave out deepinfra of a/one: its name means others, too, that qualify",
+    )  # fmt: skip
+    one = served("a/one", *at_a_dollar("a", "a", "a"), by=["a#2"])
+    assert asked(one).notes == (
+        "OpenRouter cannot be told to leave out a and a#3 of a/one: their names mean others, too, that qualify",
     )  # fmt: skip
     # of two the one with fewer others
     one = served("a/one", *at_a_dollar("a", "a", "a", "b", "b"), by=["a", "b"])
@@ -238,7 +244,7 @@ def test_one_list_of_names_holds_for_all_models() -> None:
     found = asked(one, two)
     # b would let in b of the first
     assert found.body["provider"] == {"only": ["a", "d"]}
-    assert found.notes == ("b of a/two may not serve it, for its name means others that do not qualify",)
+    assert found.notes == ("b of a/two may not serve it: its name means others, too, that do not qualify",)
 
 
 def test_a_fallback_that_would_let_in_others_is_left_out() -> None:
@@ -247,8 +253,19 @@ def test_a_fallback_that_would_let_in_others_is_left_out() -> None:
     three = served("a/three", *at_a_dollar("a"))
     found = asked(one, two, three)
     assert found.body["models"] == ["a/one", "a/three"]
+    assert found.notes == ("a/two is no fallback: naming its endpoints would let in bad ones of a/one",)
+    # one name lets in bad ones of the first, the other of the second
+    one, two = served("a/one", *at_a_dollar("a", "b"), by=["a"]), served("a/two", *at_a_dollar("a", "c"), by=["a"])
+    found = asked(one, two, served("a/three", *at_a_dollar("c", "b", "a"), by=["b", "c"]))
+    assert found.body["models"] == ["a/one", "a/two"]
+    assert found.notes == ("a/three is no fallback: naming its endpoints would let in bad ones of a/one and a/two",)
+
+
+def test_a_fallback_that_no_name_is_for_is_left_out() -> None:
+    found = asked(served("a/one", *at_a_dollar("a")), served("a/two", *at_a_dollar("b", "b", "c"), by=["b"]))
+    assert found.body == {"model": "a/one"}
     assert found.notes == (
-        "a/two is left out of the fallbacks: what lets in its endpoints that qualify lets in others that do not",
+        "a/two is no fallback: its good endpoints cannot be named without letting in others that do not qualify",
     )
 
 
@@ -258,11 +275,12 @@ def test_the_models_before_a_fallback_lose_nobody() -> None:
     found = asked(one, two)
     assert "models" not in found.body
     assert let_in(found, one) == {"a", "b"}
+    assert found.notes == ("a/two is no fallback: leaving out its bad endpoints would leave out good ones of a/one",)
 
 
 def test_a_fallback_of_which_nobody_qualifies_is_left_out() -> None:
     found = asked(served("a/one", *at_a_dollar("a")), served("a/two", *at_a_dollar("b"), by=[]))
-    assert found == ({"model": "a/one"}, ("a/two is left out of the fallbacks: none of its endpoints qualifies",))
+    assert found == ({"model": "a/one"}, ("a/two is no fallback: none of its endpoints qualifies",))
 
 
 def test_a_request_takes_three_models() -> None:
@@ -270,7 +288,8 @@ def test_a_request_takes_three_models() -> None:
     found = asked(*models)
     assert found.body["models"] == ["a/0", "a/1", "a/2"]
     assert len(found.body["models"]) == MOST_MODELS
-    assert found.notes == ("a/3, a/4 are left out of the fallbacks: a request takes 3 models at most",)
+    assert found.notes == ("a/3 and a/4 are no fallbacks: a request takes 3 models at most",)
+    assert asked(*models[:4]).notes == ("a/3 is no fallback: a request takes 3 models at most",)
     # who is left out takes no place
     models[1] = served("a/1", *at_a_dollar("y"), by=[])
     assert asked(*models).body["models"] == ["a/0", "a/2", "a/3"]
@@ -281,7 +300,13 @@ def test_models_of_which_nobody_knows_who_serves_them() -> None:
     # nothing is named
     found = asked(plain, unknown("a/x"))
     assert found.body == {"model": "a/two", "models": ["a/two", "a/x"]}
-    assert found.notes == ("the endpoints of a/x are not known: OpenRouter's own checks must do for it",)
+    assert found.notes == ("the endpoints of a/x are not known: OpenRouter's own checks must do",)
+    # one line for all
+    found = asked(*(unknown(f"a/{name}") for name in "xyzw"))
+    assert found.notes == (
+        "a/w is no fallback: a request takes 3 models at most",
+        "the endpoints of a/x, a/y and a/z are not known: OpenRouter's own checks must do",
+    )
     # `ignore` takes away only, so that it may stay; it may not where `only` is needed
     assert asked(known, unknown("a/x")).body == {
         "model": "a/one", "models": ["a/one", "a/x"], "provider": {"ignore": ["b"]},
@@ -290,15 +315,27 @@ def test_models_of_which_nobody_knows_who_serves_them() -> None:
     found = asked(turbo, unknown("a/x"))
     assert found.body == {"model": "a/one", "provider": {"only": ["deepinfra/turbo"]}}
     assert found.notes == (
-        "a/x is left out of the fallbacks: its endpoints are not known, and those of the models before it have to be "
-        "named",
+        "a/x is no fallback: its endpoints are not known, and those of the models before it have to be named",
     )
     # nothing is named beside the first that is not known: it might lose everybody
     found = asked(unknown("a/x"), known, plain)
     assert found.body == {"model": "a/x", "models": ["a/x", "a/two"]}
     assert found.notes[0] == (
-        "a/one is left out of the fallbacks: its endpoints would have to be named, and those of a/x are not known"
+        "a/one is no fallback: its endpoints would have to be named, and those of a/x are not known"
     )
+
+
+def test_batch_rows_are_for_other_requests() -> None:
+    one, batch = served("a/one", *at_a_dollar("a")), served("a/one:batch", *at_a_dollar("a"))
+    found = asked(batch)
+    assert found.body == {"model": "a/one:batch"}
+    assert found.notes == ("a/one:batch is a batch row: OpenRouter refuses it in a chat request",)
+    found = asked(one, batch, batch._replace(id="a/two:batch"), served("a/three:batch"), one._replace(id="a/batch"))
+    # whoever is not asked is not told of
+    assert found.body["models"] == ["a/one", "a/one:batch", "a/two:batch"]
+    assert found.notes[-1] == (
+        "a/one:batch and a/two:batch are batch rows: OpenRouter refuses them in a chat request"
+    )  # fmt: skip
 
 
 # --- laws
@@ -401,9 +438,19 @@ def test_no_name_is_there_for_nothing(need: Need, given: list[Served]) -> None:
             assert [let_in(without, it) for it in used] != before
 
 
+@laws
+@given(needs, models(), st.data())
+def test_the_order_of_endpoints_does_not_show(need: Need, given: list[Served], data: st.DataObject) -> None:
+    found = asked(*given, need=need)
+    for name in ("only", "ignore"):
+        listed = found.body.get("provider", {}).get(name, [])
+        assert listed == sorted(set(listed))
+    others = [
+        it if it.offers is None else it._replace(offers=tuple(data.draw(st.permutations(it.offers)))) for it in given
+    ]
+    assert asked(*others, need=need) == found
+
+
 def test_the_same_again() -> None:
     one = served("a/one", *at_a_dollar("a", "b", "c", "d"), by=["a", "b"])
     assert asked(one) == asked(one)
-    # the order of endpoints does not decide who is let in
-    other = one._replace(offers=tuple(reversed(one.offers or ())))
-    assert let_in(asked(one), one) == let_in(asked(other), other)

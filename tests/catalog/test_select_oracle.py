@@ -114,10 +114,16 @@ def test_windows(when: Any, holds: bool) -> None:
 
 def test_cost_of_a_usage() -> None:
     prices = pricing("1", "2", request="5", input_cache_read="0.5", image="7", web_search="-1")
-    usage = {"prompt": 10, "completion": 3, "cached": 4, "requests": 2, "images": 1, "web_searches": 9}
+    usage = {"prompt": 10, "completion": 3, "cached": 4, "requests": 2, "images": 1}
     assert cost_of(prices, parts_of(usage), 5, AT) == 6 * 1 + 4 * Fraction(1, 2) + 3 * 2 + 2 * 5 + 7
     assert cost_of(pricing(None, "2"), parts_of(usage), 5, AT) is None
     assert cost_of(pricing("1", "-1"), parts_of(usage), 5, AT) is None
+    assert cost_of(pricing("1", "2"), parts_of(usage), 5, AT) == 10 * 1 + 3 * 2
+    # what is used and has no known price
+    for more in ({"request": "-1"}, {"input_cache_read": "-1"}):
+        assert cost_of(pricing("0.5", "2", **more), parts_of({"prompt": 10, "cached": 4}), 5, AT) is None
+    for lists in ({"web_search": "-1"}, {}):
+        assert cost_of(pricing("1", "2", **lists), parts_of({"prompt": 10, "web_searches": 1}), 5, AT) is None
 
 
 def test_names_and_patterns() -> None:
@@ -129,6 +135,14 @@ def test_names_and_patterns() -> None:
     assert matches("a/*-[1]*", "a/b-c-[1]")
     assert not matches("a/*", "b/a/x")
     assert not matches("*x", "xy")
+
+
+def test_what_names_and_patterns_leave_out() -> None:
+    it = stock(model("a/it:free"), model("a/it"), model("b/it"), model("~b/it-latest"), model("b/that"))
+    assert oracle.named(it, ["A/IT-1"]) == {"a/it"}
+    assert oracle.named(it, ["IT"]) == {"a/it", "b/it"}
+    assert oracle.named(it, ["B/*"]) == {"b/it", "~b/it-latest", "b/that"}
+    assert oracle.named(it, ["~*", "*:free", "no"]) == {"a/it:free", "~b/it-latest"}
 
 
 def test_one_offer_meets_everything() -> None:
@@ -175,11 +189,40 @@ def test_order_and_sticking() -> None:
     assert ids(it, objective="price", stick_to="a/d", margin=0.01) == ["a/b", "a/c", "a/d"]
 
 
+def test_of_equals_the_better_one_is_first() -> None:
+    told = {"a/c": {"intelligence_index": 60.0}, "a/d": {"intelligence_index": 40.0}}
+    it = stock(*(model(f"a/{name}") for name in "bcde"), model("a/a", pricing=pricing("0.0000009")), measures=told)
+    assert ids(it, objective="price") == ["a/a", "a/c", "a/d", "a/b", "a/e"]
+    # whose price mark cannot be better: the cheaper one, however good
+    cheap = stock(model("a/b", pricing=pricing("1E-9", "1E-9")), model("a/c", pricing=pricing("2E-9", "2E-9")),
+                  measures=told)  # fmt: skip
+    assert ids(cheap, objective="price") == ["a/b", "a/c"]
+    # an unknown price comes last, however good
+    odd = stock(model("a/c", pricing=pricing(None)), model("a/b"), measures=told)
+    assert ids(odd, objective="speed", allow=["unpriced"]) == ["a/b", "a/c"]
+
+
+def test_a_picture_is_typical_of_who_asks_for_one() -> None:
+    drawing = {
+        "output_modalities": ["image", "text"],
+        "pricing": pricing("0.000001", "0.000002", image_output="0.00003"),
+    }
+    it = stock(model("a/it", **drawing))
+    assert oracle.choose(it, Need())[0][2] == pytest.approx((3000 + 2 * 1000) / 4000)
+    assert oracle.choose(it, Need(outputs=["image"]))[0][2] == pytest.approx((200 + 30 * 1290) / 1490)
+    asked = Need(outputs=["image"], usage=Usage(prompt=3000, completion=1000))
+    assert oracle.choose(it, asked)[0][2] == pytest.approx((3000 + 2 * 1000) / 4000)
+
+
 def test_roles_from_a_model() -> None:
     told = {"a/it": {"intelligence_index": 40.0}, "a/new": {"intelligence_index": 60.0}}
     it = stock(model("a/it"), model("a/it:thinking"), model("a/new", size="xl"), model("b/far", family="b/far"),
                measures=told)  # fmt: skip
     assert ids(it, role="escalation", of="a/it") == ["a/new"]
+    # nobody who gives less
+    drawing = [{**each, "output_modalities": ["image"]} for each in it["models"][::2]]
+    assert ids({**it, "models": [drawing[0], *it["models"][1:]]}, role="escalation", of="a/it") == []
+    assert ids({**it, "models": drawing}, role="escalation", of="a/it") == ["a/new"]
     # same family, another size, unknown age; all capabilities; the same price; .15 · Q
     found = oracle.choose(it, Need(role="replacement", of="a/it"))
     assert [it[0] for it in found] == ["a/new", "b/far"]

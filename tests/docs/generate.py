@@ -233,7 +233,7 @@ def constraints() -> str:
         meaning = meaning.partition(". ")[0] if name == "role" else meaning
         option = next(options[it] for it in (name, name.removesuffix("s"), "max_price") if it in options)
         rows.append((f"`{name}`", f"`{option}`", meaning, f"`{default}`" if default else ""))
-    return _table(("field", "option", "meaning", "left out"), rows)
+    return _table(("field", "option", "meaning", "default"), rows)
 
 
 def objectives() -> str:

@@ -4,7 +4,7 @@ Its first two tables are a small catalog. A block marked ``example`` is a need i
 
 * ``MODEL PART = FORMULA = … = NUMBER``: all formulas give the number, and it is what the choice says; PART is a mark,
   ``score``, ``cost``, ``per_million`` or ``place``;
-* ``MODEL rejected: WHY`` and ``flip: MODEL WHAT FROM → TO``;
+* ``MODEL rejected: WHY``, ``MODEL obstacle: WHY`` and ``flip: MODEL WHAT FROM → TO``;
 * ``NAME = FORMULA = … = NUMBER``: arithmetic alone. ``rank N`` is the mark of a rank.
 
 Numbers are right to the last digit that is shown.
@@ -106,6 +106,11 @@ def selector() -> Selector:
 # --- the examples
 
 
+def section(heading: str) -> str:
+    """What stands under a heading, up to the next one."""
+    return re.split(r"^##+ ", PAGE.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
 def value(formula: str) -> float:
     """A formula as people write it."""
     said = formula.replace("·", "*").replace("−", "-").replace("²", "**2").replace("^", "**").replace(",", "")
@@ -140,6 +145,9 @@ def check(shortlist: Shortlist, line: str) -> None:
     if rejected := re.fullmatch(rf"({_MODEL}) rejected: (.+)", line):
         assert shortlist.rejected[rejected[1]] == rejected[2]
         return
+    if obstacle := re.fullmatch(rf"({_MODEL}) obstacle: (.+)", line):
+        assert obstacle[2] in shortlist.explain(obstacle[1]).obstacles
+        return
     if flip := re.fullmatch(rf"flip: ({_MODEL}) (\w+) ([\d.]+) → ([\d.]+)", line):
         [found] = [it for it in shortlist.flip_points if (it.id, it.what) == (flip[1], flip[2])]
         assert is_shown(flip[3], found.now), found
@@ -172,29 +180,30 @@ def test_there_is_an_example_of_everything() -> None:
     needs = [Need.read(json.loads(it.splitlines()[0])) for it in EXAMPLES]
     for part in ("quality", "price", "speed", "score", "cost", "family", "capability", "place"):
         assert re.search(rf"^{_MODEL} {part} = .*[·/−+].* = |^{_MODEL} {part} = \d", text, re.MULTILINE), part
-    assert {selector().rank(it).routing for it in needs} == {"balanced", "price", "throughput"}
+    assert {it.sort for it in needs} == {None, "price", "throughput"}
     assert {"escalation", "replacement"} <= {it.role for it in needs}
     assert any(it.stick_to for it in needs)
+    assert {"rejected", "obstacle"} == set(re.findall(rf"^{_MODEL} (\w+): ", text, re.MULTILINE))
     assert {"price", "quality", "rank", "uptime"} == set(re.findall(rf"^flip: {_MODEL} (\w+)", text, re.MULTILINE))
 
 
 def test_the_request_of_the_chapter() -> None:
-    need, body = re.findall(r"^```json\n(.*?)^```$", PAGE.partition("## The request")[2], re.DOTALL | re.MULTILINE)[:2]
+    need, body = re.findall(r"^```json\n(.*?)^```$", section("The request"), re.DOTALL | re.MULTILINE)
     assert selector().select(Need.read(json.loads(need))).request() == json.loads(body)
 
 
 def test_reasons_of_the_chapter() -> None:
     """The example under *Reasons*: a need, and what is said of its first choice."""
-    part = PAGE.partition("## Reasons")[2]
-    [need] = re.findall(r"^```json\n(.*?)^```$", part.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+    part = section("Reasons")
+    [need] = re.findall(r"^```json\n(.*?)^```$", part, re.DOTALL | re.MULTILINE)
     first = selector().select(Need.read(json.loads(need))).choices[0]
-    told = re.findall(r"^> \* (.+)$", part.partition("\n## ")[0], re.MULTILINE)
+    told = re.findall(r"^> \* (.+)$", part, re.MULTILINE)
     assert told == list(first.reasons)
 
 
 def test_one_need_three_ways() -> None:
     """Python, the command and HTTP ask the same."""
-    part = PAGE.partition("## One need")[2].partition("\n## ")[0]
+    part = section("One need, three ways")
     [python] = re.findall(r"^```python\n(.*?)^```$", part, re.DOTALL | re.MULTILINE)
     said: dict[str, Any] = {"Need": Need}
     exec(re.search(r"need = Need\(.*?^\)$", python, re.DOTALL | re.MULTILINE)[0], said)  # type: ignore[index]
@@ -204,12 +213,12 @@ def test_one_need_three_ways() -> None:
 
 def test_every_option_is_one() -> None:
     known = {word for it in generate.command_table()["select"].params for word in it.opts}
-    used = [line for line in PAGE.splitlines() if line.startswith("llmhive select")]
+    used = [line for line in PAGE.splitlines() if line.removeprefix("$ ").startswith("llmhive select")]
     assert used
     for line in used:
         assert set(re.findall(r"(?<= )--[a-z-]+", line)) <= known | {"--json"}, line
 
 
 def test_everything_that_is_left_out_is_told() -> None:
-    part = PAGE.partition("## What is left out")[2].partition("\n## ")[0]
+    part = section("What is left out")
     assert re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE) == list(ALLOWED)

@@ -53,9 +53,9 @@ def july(folder: Path) -> Path:
     return path
 
 
-def outcomes(folder: Path) -> list[Outcome]:
-    """What is chosen for each need; the catalog is made in a folder."""
-    database = connect(f"sqlite:///{july(folder)}")
+def outcomes(path: Path) -> list[Outcome]:
+    """What is chosen for each need, from the database that `july` made."""
+    database = connect(f"sqlite:///{path}")
     selectors = Selectors(database)
     found = []
     for it in NEEDS:
@@ -88,7 +88,7 @@ def main() -> None:
     support.begin_session()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            measured.write("golden", table(outcomes(Path(folder))))
+            measured.write("golden", table(outcomes(july(Path(folder)))))
     finally:
         support.end_session()
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import re
 import statistics
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from llmhive.app.choices import Selectors
 from llmhive.app.costs import moment
 from llmhive.catalog import quality
 from llmhive.catalog.capability import capabilities
 from llmhive.catalog.need import Need
 from llmhive.catalog.pricing import Pricing
 from llmhive.catalog.selectable import KNOWN_FOR
+from llmhive.store.database import connect
 from tests.history import endpoints, golden, measured
 
 pytestmark = [pytest.mark.history, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[golden.Outcome]:
-    return golden.outcomes(tmp_path_factory.mktemp("golden"))
+def july(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return golden.july(tmp_path_factory.mktemp("golden"))
+
+
+@pytest.fixture(scope="module")
+def found(july: Path) -> list[golden.Outcome]:
+    return golden.outcomes(july)
 
 
 @pytest.mark.parametrize("number", range(len(golden.NEEDS)), ids=[it["name"] for it in golden.NEEDS])
@@ -33,6 +43,32 @@ def test_the_first_choice_is_acceptable(found: list[golden.Outcome], number: int
 
 def test_the_table_in_the_chapter_is_what_comes_out(found: list[golden.Outcome]) -> None:
     assert measured.kept("golden") == golden.table(found), "run `python -m tests.history.golden`"
+
+
+def test_the_screen_of_the_chapter(july: Path) -> None:
+    """Its choices, why the first of them is one, what would change that, and how many are left out for what."""
+    page = measured.PAGE.read_text(encoding="utf-8")
+    [screen] = re.findall(r"^```text\n(\$ llmhive select .*?)^```$", page, re.DOTALL | re.MULTILINE)
+    [body] = re.findall(r"-d '(\{.*?\})'", page, re.DOTALL)
+    database = connect(f"sqlite:///{july}")
+    at = moment(screen.partition("--as-of ")[2].split()[0])
+    shortlist = Selectors(database).at(at).select(Need.read(json.loads(body)))
+    database.close()
+    rows = [line.split() for line in screen.splitlines() if re.match(r"\d ", line)]
+    assert len(rows) == 3
+    for place, (row, choice) in enumerate(zip(rows, shortlist.choices, strict=False), 1):
+        assert row[:3] == [str(place), choice.id, f"{choice.score:.3f}"]
+        assert row[4] == f"{choice.parts['quality']:.3f}"
+        assert abs(Decimal(row[5]) / (choice.expected_cost or 1) - 1) < Decimal("0.001")
+        assert row[-1] == f"{len(choice.candidates)}/{len(choice.live or ())}"
+    first = shortlist.choices[0]
+    assert "\n   ".join((f"1. {first.id}", *first.reasons)) + "\n" in screen
+    flips = {it.what: it.at for it in shortlist.flip_points if it.id == first.id}
+    assert f"{first.id} costs more than ${flips['price']:.4f} a million" in screen
+    assert f"{first.id} has a quality below {flips['quality']:.3f}" in screen
+    assert f"{shortlist.total} of {shortlist.total + len(shortlist.rejected)} models qualify" in screen
+    counts = re.findall(r"\((\d+)\)", screen.partition("the others: ")[2])
+    assert counts == [str(it.models) for it in shortlist.removed[: len(counts)]]
 
 
 def test_the_opinions_are_not_vacuous(found: list[golden.Outcome]) -> None:

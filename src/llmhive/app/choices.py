@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmhive.app import wiring
 from llmhive.app.costs import moment
 from llmhive.catalog.model import instant
+from llmhive.catalog.price import GAP
 from llmhive.errors import NotFound, StoreError, UsageError
 from llmhive.store import browse, captures, history, selectables
 from llmhive.store.database import Database
@@ -102,19 +103,18 @@ class Selectors:
             with self._database.read() as connection:
                 head = selectables.head(connection)
                 if before is not None and before.head == head:
-                    return before._replace(doubts=())
+                    return before._replace(doubts=_age(before.selector.stock))
                 stock, records = selectables.load(connection), browse.records(connection)
-        except StoreError as error:
+        except StoreError:
             if before is None:
                 raise
-            # who chooses needs an answer; the shortlist says that it may be outdated
-            doubt = f"the database does not answer, a newer catalog may be missing: {error}"
-            return before._replace(doubts=(doubt,))
+            # who chooses needs an answer; the shortlist says that it may be outdated, not where the database is
+            return before._replace(doubts=("the database does not answer: a newer catalog may be missing",))
         if not stock.models:
             raise NotFound(_EMPTY)
         # a run's clock may have been ahead
         stock = stock._replace(at=min(stock.at, wiring.now()))
-        return _Known(head, _selector(stock, records))
+        return _Known(head, _selector(stock, records), _age(stock))
 
     def at(self, at: datetime) -> Selector:
         """What chooses from what OpenRouter served at an instant; raises `UsageError` where that is not known."""
@@ -138,6 +138,18 @@ class Selectors:
     def _require(self) -> None:
         if not self._database.require_schema():
             raise NotFound(_EMPTY)
+
+
+def _age(stock: Stock) -> tuple[str, ...]:
+    """Why a catalog may no longer be what can be had."""
+    if stock.source == "bootstrap":
+        return ("chosen from the facts shipped with LLMHive: nothing was synced yet (`llmhive sync`)",)
+    if stock.as_of is None or wiring.now() - stock.as_of <= GAP:
+        return ()
+    return (
+        f"the last capture is of {stock.as_of:%Y-%m-%d %H:%M} UTC: what is chosen may be gone, or cost something else, "
+        "by now (`llmhive sync`)",
+    )
 
 
 def _selector(stock: Stock, records: Iterable[bytes]) -> Selector:

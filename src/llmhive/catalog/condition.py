@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from llmhive.catalog.cost import PARTS
 from llmhive.catalog.names import Names
 from llmhive.catalog.need import Need
 from llmhive.catalog.offers import GIVES, Offers
+from llmhive.catalog.pricing import EXACT
 
 #: What is asked, the value that is asked for, and the offers that meet it. A plain tuple: many are made for each need.
 Condition = tuple[str, Any, int]
@@ -36,7 +38,7 @@ def conditions(offers: Offers, names: Names, need: Need, origin: Origin | None) 
     every = offers.all
     found: list[Condition] = list(offers.usual.get(need.allow) or _usual(offers, need.allow))
     add = found.append
-    if not need.outputs and GIVES.isdisjoint(need.require):
+    if not need.outputs and GIVES.isdisjoint(need.require) and (origin is None or "text" in origin.outputs):
         add(("text", None, offers.outputs.get("text", 0)))
     if offers.expiring:
         day = offers.at.date() + timedelta(days=need.lasting_days)
@@ -62,7 +64,7 @@ def conditions(offers: Offers, names: Names, need: Need, origin: Origin | None) 
 def _usual(offers: Offers, allow: tuple[str, ...]) -> tuple[Condition, ...]:
     """What is left out unless it is allowed."""
     found: tuple[Condition, ...] = tuple(
-        (kind, None, offers.all & ~bits) for kind, bits in offers.kinds.items() if bits and kind not in allow
+        (kind, None, offers.all & ~bits) for kind, bits in offers.left_out.items() if bits and kind not in allow
     )
     offers.usual[allow] = found
     return found
@@ -74,8 +76,8 @@ def _begin_from(origin: Origin, role: str | None, offers: Offers, add: Add) -> N
         add(("stronger", origin, offers.all & origin.stronger))
     else:
         add(("itself", origin, offers.all & ~origin.itself))
-        for modality in origin.outputs:
-            add(("output", modality, offers.outputs.get(modality, 0)))
+    for modality in origin.outputs:
+        add(("output", modality, offers.outputs.get(modality, 0)))
 
 
 def _serve(offers: Offers, need: Need, add: Add) -> None:
@@ -103,8 +105,15 @@ def _limit(offers: Offers, need: Need, add: Add) -> None:
         add(("output_tokens", need.min_output, offers.output.at_least(need.min_output)))
     add(("answers", completion, offers.largest_answer.at_least(completion)))
     add(("asks", prompt, offers.largest_prompt.at_least(prompt)))
+    prices = offers.prices(prompt)
+    if prices.unknown and "unpriced" not in need.allow:
+        if prices.unpriced:
+            add(("unpriced", None, offers.all & ~prices.unpriced))
+        for part, bits in () if need.is_plain else prices.unknown.items():
+            if need.quantities[part]:
+                add(("part", PARTS[part].name, offers.all & ~bits))
     for unit, most in need.max_price_per_million:
-        add((unit, most, offers.prices(prompt).at_most(unit, most.scaleb(-6))))
+        add((unit, most, prices.at_most(unit, most.scaleb(-6, EXACT))))
     if need.min_uptime is not None:
         add(("uptime", need.min_uptime, offers.uptime.at_least(need.min_uptime)))
     if need.max_latency is not None:
@@ -123,6 +132,9 @@ def _any(offers: Offers, names: Names, entries: Iterable[str]) -> int:
             number := offers.number.get(names.meant(entry) or "")
         ) is not None:
             found |= offers.bits[number]
+        else:
+            # of several models with the same name all are meant
+            found |= offers.bare.get(entry.lower(), 0)
     return found
 
 

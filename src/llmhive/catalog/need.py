@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AnySet
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
+from llmhive.catalog.cost import PARTS as COST_PARTS
 from llmhive.catalog.cost import quantities
 from llmhive.catalog.dimension import CATEGORIES
 from llmhive.catalog.pricing import canonical, exact, plain
@@ -30,8 +32,11 @@ OBJECTIVES: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 ALLOWED = ("free", "batch", "router", "alias", "unpriced", "degraded")
 #: What a model may be wanted for: OpenRouter's categories, and work as an agent.
 TASKS = ("agentic", *CATEGORIES)
+_PLAIN = tuple(number for number, part in enumerate(COST_PARTS) if part.name in {"plain", "text", "requests"})
 #: A request of a caller who does not tell what theirs are like.
 TYPICAL = Usage(prompt=3000, completion=1000)
+#: Likewise of one who asks for images: one of them.
+PICTURE = Usage(prompt=200, completion=1290, image_output=1290)
 
 MOST_CHOICES = 50
 MOST_NAMES = 100
@@ -74,14 +79,18 @@ class Need:
     allow: tuple[str, ...] = ()  #: of `ALLOWED`
     lasting_days: int = 0  #: from the catalog's time on, in which it must not expire
     objective: str | tuple[tuple[str, float], ...] | None = None  #: one of `OBJECTIVES`, or weights; None: value
-    usage: Usage | None = None  #: a typical request, or several; None: `TYPICAL`
+    usage: Usage | None = None  #: a typical request, or the sum of several; None: `TYPICAL`, `PICTURE`
     stick_to: str | None = None  #: the model in use
     margin: float = 0.02  #: by how much another must score better than `stick_to`
     limit: int = 5  #: choices, at most
     #: What follows from the fields, once: of `PARTS`, together 1
     weights: tuple[float, float, float] = field(init=False, compare=False, repr=False)
-    typical: Usage = field(init=False, compare=False, repr=False)  #: `usage`, or `TYPICAL`
+    #: how OpenRouter is to pick an endpoint: the cheapest, the fastest first; None: by its own weights
+    sort: Literal["price", "throughput"] | None = field(init=False, compare=False, repr=False)
+    typical: Usage = field(init=False, compare=False, repr=False)  #: `usage`, or what stands for it
     quantities: tuple[int, ...] = field(init=False, compare=False, repr=False)  #: of `cost.PARTS`, of `typical`
+    #: whether it has tokens in, tokens out and requests alone
+    is_plain: bool = field(init=False, compare=False, repr=False)
     tokens: int = field(init=False, compare=False, repr=False)  #: in and out, of `typical`
     each: tuple[int, int] = field(init=False, compare=False, repr=False)  #: tokens in and out of one request
 
@@ -106,7 +115,7 @@ class Need:
         models: Collection[str] = (),
         exclude: Collection[str] = (),
         allow: Collection[str] = (),
-        lasting_days: int = 0,
+        lasting_days: int | None = None,
         objective: str | Mapping[str, float] | tuple[tuple[str, float], ...] | None = None,
         usage: Usage | Mapping[str, Any] | None = None,
         stick_to: str | None = None,
@@ -131,24 +140,34 @@ class Need:
 
     def to_json(self) -> dict[str, Any]:
         """What differs from the defaults, as `read` takes it; prices are decimal strings."""
-        return {name: _plain(name, value) for name in _READERS if (value := getattr(self, name)) != _DEFAULTS[name]}
+        fills = {} if self.role is None else _FILLS[self.role]
+        told = {name: getattr(self, name) for name in _READERS}
+        return {
+            name: _plain(name, value)
+            for name, value in told.items()
+            # what the role would fill is told where the caller told otherwise
+            if value != _DEFAULTS[name] or (name in fills and name != "require" and value != fills[name])
+        }
 
     def _keep(self, told: Mapping[str, Any]) -> None:
         read = _DEFAULTS | {name: _READERS[name](name, value) for name, value in told.items()}
-        _fill(read)
-        usage: Usage = read["usage"] or TYPICAL
+        _fill(read, told)
+        usage: Usage = read["usage"] or (PICTURE if "image" in read["outputs"] else TYPICAL)
+        weights = _weights(read["objective"])
         # past the lock of a frozen value, all at once
         vars(self).update(
             read,
-            weights=_weights(read["objective"]),
+            weights=weights,
+            sort=_sort(*weights),
             typical=usage,
-            quantities=quantities(usage),
+            quantities=(counts := quantities(usage)),
+            is_plain=sum(counts) == sum(counts[part] for part in _PLAIN),
             tokens=usage.prompt + usage.completion,
             each=(usage.prompt // usage.requests, usage.completion // usage.requests),
         )
 
 
-def _fill(read: dict[str, Any]) -> None:
+def _fill(read: dict[str, Any], told: Mapping[str, Any]) -> None:
     """Put what the role says where the caller says nothing."""
     role = read["role"]
     needs_of = role is not None and ROLES[role].needs_of
@@ -161,7 +180,7 @@ def _fill(read: dict[str, Any]) -> None:
         for name, value in _FILLS[role].items():
             if name == "require":
                 read[name] = _READERS[name](name, {*read[name], *value})
-            elif read[name] == _DEFAULTS[name]:
+            elif name not in told:
                 read[name] = value
 
 
@@ -172,6 +191,12 @@ def _weights(objective: str | tuple[tuple[str, float], ...] | None) -> tuple[flo
     quality, price, speed = (told.get(part, 0.0) for part in PARTS)
     whole = quality + price + speed
     return quality / whole, price / whole, speed / whole
+
+
+def _sort(by_quality: float, by_price: float, by_speed: float) -> Literal["price", "throughput"] | None:
+    if by_speed > 0 and by_speed >= by_price:
+        return "throughput"
+    return "price" if by_quality == 0 and by_speed == 0 else None
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -224,7 +249,11 @@ def _read_word(name: str, value: Any) -> str:
 
 def _read_pattern(name: str, value: Any) -> str:
     """A name as it is written; a pattern is of ids, and those are in lower case."""
-    return _read_word(name, value) if isinstance(value, str) and "*" in value else _read_text(name, value)
+    return (
+        re.sub(r"\*+", "*", _read_word(name, value))
+        if isinstance(value, str) and "*" in value
+        else _read_text(name, value)
+    )
 
 
 def _read_flag(name: str, value: Any) -> bool:

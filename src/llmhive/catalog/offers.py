@@ -23,6 +23,7 @@ from llmhive.catalog.cost import PARTS, Tariffs
 from llmhive.catalog.endpoint import Endpoint, Health, is_healthy, tier_of
 from llmhive.catalog.identity import identify
 from llmhive.catalog.index import Range
+from llmhive.catalog.need import Need
 from llmhive.catalog.pricing import Pricing
 from llmhive.catalog.routing import Candidate, band_of, is_in_outage
 from llmhive.catalog.selectable import Selectable
@@ -40,7 +41,7 @@ SLOW_START = 2.0
 #: What stands for a rate of zero in columns: far below every price, and no division by zero.
 _NOTHING = 1e-24
 _NAMES = tuple(part.name for part in PARTS)
-PLAIN, TEXT, _REQUESTS = (_NAMES.index(name) for name in ("plain", "text", "requests"))
+PLAIN, TEXT, REQUESTS = (_NAMES.index(name) for name in ("plain", "text", "requests"))
 #: What a need may limit, and which of `PARTS` that is.
 _LIMITED = {"prompt": PLAIN, "completion": TEXT}
 
@@ -57,19 +58,30 @@ class Prices:
             table[number] = [float(rate) if rate else _NOTHING for rate in rates[number]]
         #: USD for one of each of `PARTS` (rows) at each offer (columns)
         self.rates: Floats = np.ascontiguousarray(table.T)
-        self._plain, self._text, self._requests = (self.rates[part].copy() for part in (PLAIN, TEXT, _REQUESTS))
+        self._plain, self._text, self._requests = (self.rates[part].copy() for part in (PLAIN, TEXT, REQUESTS))
+        #: part → the offers of which its rate is not known
+        self.unknown: dict[int, int] = {}
+        for number, it in enumerate(rates):
+            if None in it:
+                for part in (part for part, rate in enumerate(it) if rate is None):
+                    self.unknown[part] = self.unknown.get(part, 0) | 1 << number
+        #: those of which what every request needs is not known
+        self.unpriced = 0
+        for part in (PLAIN, TEXT, REQUESTS):
+            self.unpriced |= self.unknown.get(part, 0)
         self._charges_requests = bool((self._requests > _NOTHING).any())
         self._limits = {
             unit: _Limits(rates, part, None if base is None else (differ, base)) for unit, part in _LIMITED.items()
         }
 
-    def costs(self, quantities: Sequence[int]) -> Floats:
-        """USD that so much of each of `PARTS` costs at each offer."""
-        plain, text, requests = quantities[PLAIN], quantities[TEXT], quantities[_REQUESTS]
-        if plain + text + requests == sum(quantities):
+    def costs(self, need: Need) -> Floats:
+        """USD that the usage of a need costs at each offer."""
+        quantities = need.quantities
+        if need.is_plain:
             # what most needs are about, in a third of the time
-            found: Floats = plain * self._plain + text * self._text
-            return found + requests * self._requests if self._charges_requests else found
+            found: Floats = quantities[PLAIN] * self._plain
+            found += quantities[TEXT] * self._text
+            return found + quantities[REQUESTS] * self._requests if self._charges_requests else found
         whole: Floats = np.asarray(quantities, dtype=np.float64) @ self.rates
         return whole
 
@@ -130,7 +142,16 @@ class Offers:
         self._bytes = (self.count + 7) // 8
         self.starts = np.array(starts, dtype=np.intp)
         self.of = np.array(of, dtype=np.intp)
-        self._folded = sorted((model_id.lower(), number) for number, model_id in enumerate(self.ids))
+        # an alias is matched as what it is an alias of, too: whoever is not to be asked is not asked by another name
+        self._folded = sorted(
+            (name, number)
+            for number, model_id in enumerate(self.ids)
+            for name in {model_id.lower(), model_id.lower().removeprefix("~")}
+        )
+        #: ids without their author
+        self.bare: dict[str, int] = defaultdict(int)
+        for model_id, bits in zip(self.ids, self.bits, strict=True):
+            self.bare[model_id.rpartition("/")[2].lower()] |= bits
         self._matches: dict[str, int] = {}
         self._cells: dict[int, Mapping[str, capability.Cell]] = {}
         self._lasting: dict[date, int] = {}
@@ -170,6 +191,16 @@ class Offers:
             self._matches[pattern] = known
         return known
 
+    def unpriced(self, need: Need) -> int:
+        """The offers of which it is not known what a need's usage costs."""
+        prices = self.prices(need.each[0])
+        found = self.left_out["unpriced"] | prices.unpriced
+        if not need.is_plain:
+            for part, bits in prices.unknown.items():
+                if need.quantities[part]:
+                    found |= bits
+        return found
+
     def prices(self, prompt: int) -> Prices:
         """What offers cost for a prompt of so many tokens."""
         return self._tiers[bisect_left(self._thresholds, prompt)]
@@ -194,22 +225,22 @@ class Offers:
 
     def _read_models(self) -> None:
         #: what is left out unless it is allowed
-        self.kinds = dict.fromkeys(("free", "batch", "router", "alias", "unpriced", "degraded"), 0)
+        self.left_out = dict.fromkeys(("free", "batch", "router", "alias", "unpriced", "degraded"), 0)
         self.inputs: dict[str, int] = defaultdict(int)
         self.outputs: dict[str, int] = defaultdict(int)
         self.families: dict[str, int] = defaultdict(int)
         for it, bits in zip(self.models, self.bits, strict=True):
             row, identity = it.row, identify(it.row["id"])
             if row["pricing_kind"] == "free":
-                self.kinds["free"] |= bits
+                self.left_out["free"] |= bits
             if identity.variant == "batch":
-                self.kinds["batch"] |= bits
+                self.left_out["batch"] |= bits
             if identity.is_alias:
-                self.kinds["alias"] |= bits
+                self.left_out["alias"] |= bits
             if capability.is_router(row["id"], row["pricing_kind"], row.get("tokenizer")):
-                self.kinds["router"] |= bits
+                self.left_out["router"] |= bits
             if row["pricing_kind"] not in {"fixed", "free"}:
-                self.kinds["unpriced"] |= bits
+                self.left_out["unpriced"] |= bits
             for modality in row["input_modalities"]:
                 self.inputs[modality] |= bits
             for modality in row["output_modalities"]:
@@ -263,7 +294,7 @@ class Offers:
                 self.healthy |= bit
             if band_of(it) == "degraded":
                 self.middling |= bit
-        self.kinds["degraded"] = self.all & ~self.healthy
+        self.left_out["degraded"] = self.all & ~self.healthy
         self.uptime = Range([it.uptime for it in health])
         self.latency = Range([None if it.latency_p50 is None else it.latency_p50 / 1000 for it in health])
         self.throughput = Range([it.throughput_p50 for it in health])
@@ -290,10 +321,7 @@ class Offers:
                 if it.thresholds and (rates := it.rates_at(threshold + 1, self.at)) != small[pricing]:
                     large[pricing] = rates
             self._tiers.append(Prices([large[it.endpoint.pricing] for it in self.candidates], self._tiers[0]))
-        for number, candidate in enumerate(self.candidates):
-            rates = small[candidate.endpoint.pricing]
-            if rates[PLAIN] is None or rates[TEXT] is None:
-                self.kinds["unpriced"] |= 1 << number
+        self.left_out["unpriced"] |= self._tiers[0].unpriced
 
 
 def is_as_listed(it: Selectable) -> bool:
@@ -315,9 +343,9 @@ def serving(it: Selectable) -> tuple[Candidate, ...]:
     """
     if is_as_listed(it):
         return (_as_listed(it),)
-    return tuple(
-        each for each in it.offers or () if tier_of(each.endpoint.tag) is None and not is_in_outage(each.health)
-    )
+    offers = (each for each in it.offers or () if tier_of(each.endpoint.tag) is None and not is_in_outage(each.health))
+    # in which order they stand must not show
+    return tuple(sorted(offers, key=lambda each: each.name))
 
 
 def _as_listed(it: Selectable) -> Candidate:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from llmhive.catalog import capability
 from llmhive.catalog.condition import Condition
+from llmhive.catalog.cost import WORDS
 from llmhive.catalog.endpoint import Endpoint
 from llmhive.catalog.offers import PLAIN, TEXT, Offers
 from llmhive.catalog.pricing import per_million, plain
@@ -56,9 +57,16 @@ def why_not_offer(offers: Offers, asked: Sequence[Condition], offer: int, each: 
 
 
 def obstacles(offers: Offers, asked: Sequence[Condition], number: int, each: tuple[int, int]) -> list[str]:
-    """Every condition that no offer of a model meets, in words: all of that would have to change."""
-    own = offers.bits[number]
-    return [_reason(offers, it, number, own, each) for it in asked if not own & it[2]]
+    """All that would have to change for a model to qualify, in words: at its offer that lacks the least."""
+    own = offers.numbers(offers.bits[number])
+    unmet = {offer: [it for it in asked if not it[2] >> offer & 1] for offer in own}
+    nearest = min(own, key=lambda offer: len(unmet[offer]))
+    name = offers.candidates[nearest].name
+    told = []
+    for it in unmet[nearest]:
+        at = f"at {name}: " if name and len(own) > 1 and it[0] not in OF_MODELS else ""
+        told.append(at + _reason(offers, it, number, 1 << nearest, each))
+    return told
 
 
 def without(offers: Offers, asked: Sequence[Condition], left_out: Collection[Condition]) -> int:
@@ -192,12 +200,15 @@ _WORDS: Mapping[str, _Word] = {
         "it takes prompts of {:,} tokens at most", "how long its prompts may be is not known",
         lambda it: it.max_prompt_tokens, "one has {:,}",
     ),
+    "part": lambda _, value: f"what it asks for {WORDS[value]} is not known: allow `unpriced`",
     "prompt": _price("prompt"),
     "completion": _price("completion"),
     "uptime": lambda it, value: f"{_fares(it.at)}; {value:g} % are asked for",
     "latency": _latency,
     "throughput": _throughput,
 }  # fmt: skip
+#: What a condition may be called.
+NAMES = frozenset(_WORDS)
 
 
 def _fares(at: Sequence[Candidate]) -> str:

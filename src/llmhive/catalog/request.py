@@ -5,7 +5,8 @@ all models. What OpenRouter can judge itself (price, retention of data, quantiza
 in an endpoint that does not qualify, endpoints are named: in ``only`` or in ``ignore``, whichever keeps more of them,
 then whichever is shorter. A name may mean more than one endpoint, so that one that qualifies may have to be left out;
 what it would let in is found out by the rules of `routing`, and whatever does not go together with the models before
-it is no fallback. Source: reference 8, and OpenRouter's OpenAPI (schemas ChatRequest, ProviderPreferences).
+it is no fallback. The order in which endpoints are given decides nothing. Source: reference 8, and OpenRouter's OpenAPI
+(schemas ChatRequest, ProviderPreferences).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from llmhive.catalog.identity import identify
 from llmhive.catalog.need import Need
 from llmhive.catalog.preferences import Preferences
 from llmhive.catalog.pricing import plain
@@ -62,9 +64,11 @@ def request_of(need: Need, models: Sequence[Served], at: datetime) -> Request:
     if first.good and not plan.kept[0]:
         it = names.tolerating(first)
         plan = names.plans([it])[0]
-        if told := it.good - first.good:
-            words = ", ".join(first.called(told))
-            notes.append(f"OpenRouter cannot be told to leave out {words} of {first.id}: no name means only the others")
+        if told := first.called(it.good - first.good):
+            notes.append(
+                f"OpenRouter cannot be told to leave out {_listed(told)} of {first.id}: {_meaning(told)} others, too, "
+                "that qualify"
+            )
     used, beyond = [it], []
     for fallback in map(_Known, models[1:]):
         if len(used) == MOST_MODELS:
@@ -73,11 +77,10 @@ def request_of(need: Need, models: Sequence[Served], at: datetime) -> Request:
             plan = found
             used.append(fallback)
         else:
-            notes.append(f"{fallback.id} is left out of the fallbacks: {_why_not(first, fallback)}")
+            notes.append(f"{fallback.id} is no fallback: {_why_not(fallback, used, names)}")
     if beyond:
-        are = "is" if len(beyond) == 1 else "are"
-        words = ", ".join(beyond)
-        notes.append(f"{words} {are} left out of the fallbacks: a request takes {MOST_MODELS} models at most")
+        are = "is no fallback" if len(beyond) == 1 else "are no fallbacks"
+        notes.append(f"{_listed(beyond)} {are}: a request takes {MOST_MODELS} models at most")
     notes += _told_of([first, *used[1:]], plan)
     body: dict[str, Any] = {"model": first.id}
     if len(used) > 1:
@@ -115,41 +118,55 @@ def _declared(need: Need) -> tuple[dict[str, Any], list[str]]:
         provider["max_price"] = {unit: plain(most) for unit, most in need.max_price_per_million}
     if not UNASKED.issuperset(need.require):
         provider["require_parameters"] = True
-    quality, price, speed = need.weights
-    if speed > 0 and speed >= price:
-        provider["sort"] = "throughput"
-    elif quality == 0 and speed == 0:
-        provider["sort"] = "price"
+    if need.sort is not None:
+        provider["sort"] = need.sort
     return provider, notes
 
 
 def _naming(declared: dict[str, Any], plan: _Plan) -> dict[str, Any]:
     """The same with the names of a plan; its ``only`` is narrower than what was declared."""
-    named = {"only": list(plan.only), "ignore": [*declared.get("ignore", ()), *plan.ignore]}
+    named = {"only": sorted(plan.only), "ignore": sorted([*declared.get("ignore", ()), *plan.ignore])}
     return {name: value for name, value in named.items() if value} | {
         name: value for name, value in declared.items() if not named.get(name)
     }
 
 
-def _why_not(first: _Known, fallback: _Known) -> str:
+def _why_not(fallback: _Known, used: Sequence[_Known], names: _Names) -> str:
+    """Why a model is not tried after others."""
+    first = used[0]
     if fallback.is_known and not fallback.good:
         return "none of its endpoints qualifies"
     if not first.is_known:
         return f"its endpoints would have to be named, and those of {first.id} are not known"
     if not fallback.is_known:
         return "its endpoints are not known, and those of the models before it have to be named"
-    return "what lets in its endpoints that qualify lets in others that do not"
+    if not names.plans([fallback])[0].kept[0]:
+        return "its good endpoints cannot be named without letting in others that do not qualify"
+    if spoiled := names.spoiled(fallback, used):
+        return f"naming its endpoints would let in bad ones of {_listed(it.id for it in spoiled)}"
+    return f"leaving out its bad endpoints would leave out good ones of {_listed(it.id for it in used)}"
 
 
 def _told_of(models: Sequence[_Known], plan: _Plan) -> Iterable[str]:
     for it, kept in zip(models, plan.kept, strict=True):
-        if not it.is_known:
-            yield f"the endpoints of {it.id} are not known: OpenRouter's own checks must do for it"
-        elif not it.good & kept:
+        if it.is_known and not it.good & kept:
             yield f"no endpoint of {it.id} that qualifies may serve it"
         elif (plan.only or plan.ignore) and (lost := it.called(it.good - kept)):
-            meaning = "its name means" if len(lost) == 1 else "their names mean"
-            yield f"{', '.join(lost)} of {it.id} may not serve it, for {meaning} others that do not qualify"
+            yield f"{_listed(lost)} of {it.id} may not serve it: {_meaning(lost)} others, too, that do not qualify"
+    if unknown := [it.id for it in models if not it.is_known]:
+        yield f"the endpoints of {_listed(unknown)} are not known: OpenRouter's own checks must do"
+    if batch := [it.id for it in models if identify(it.id).variant == "batch"]:
+        are, them = ("is a batch row", "it") if len(batch) == 1 else ("are batch rows", "them")
+        yield f"{_listed(batch)} {are}: OpenRouter refuses {them} in a chat request"
+
+
+def _meaning(names: Sequence[str]) -> str:
+    return "its name means" if len(names) == 1 else "their names mean"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 # --- what names let in
@@ -163,7 +180,7 @@ class _Known:
     def __init__(self, served: Served, tolerated: frozenset[int] = nobody) -> None:
         self.id, self._served = served.id, served
         self.is_known = served.offers is not None
-        self.offers = served.offers or ()
+        self.offers = sorted(served.offers or (), key=lambda it: it.name)
         qualifying = {number for number, it in enumerate(self.offers) if it.name in served.qualifying}
         self.good = frozenset(qualifying) | tolerated
         self.bad = frozenset(range(len(self.offers))) - self.good
@@ -229,6 +246,18 @@ class _Names:
             if number in (meant := self._let_in(it, tag)):
                 groups.append(frozenset(b for b in meant & it.bad if number in self._ignored(it, it.tag(b))))
         return it.tolerating(min(groups, key=len, default=it.nobody))
+
+    def spoiled(self, it: _Known, others: Sequence[_Known]) -> list[_Known]:
+        """Those of the others that everything which names a good endpoint of a model lets in bad ones of."""
+        found: set[str] = set()
+        for number in it.good:
+            tag = it.tag(number)
+            if number in self._let_in(it, tag):
+                bad = {other.id for other in others if self._let_in(other, tag) & other.bad}
+                if not bad:
+                    return []
+                found |= bad
+        return [other for other in others if other.id in found]
 
     def _by_ignoring(self, models: Sequence[_Known]) -> _Plan:
         """What is declared, without everyone who does not qualify."""

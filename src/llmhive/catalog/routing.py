@@ -137,7 +137,7 @@ def refusal(candidate: Candidate, preferences: Preferences, at: datetime) -> str
         return "not among `only`"
     if preferences.order and not preferences.allow_fallbacks and _place(candidate, preferences) is None:
         return "not in `order`, and fallbacks are not allowed"
-    if preferences.quantizations and (it.quantization or "unknown") not in preferences.quantizations:
+    if preferences.quantizations and (it.quantization or "unknown").casefold() not in preferences.quantizations:
         return f"its quantization is {it.quantization or 'unknown'}"
     if preferences.zdr and candidate.is_zdr is not True:
         return "it keeps data" if candidate.is_zdr is False else "whether it keeps data is not known"
@@ -250,7 +250,8 @@ def _shares(fits: Sequence[_Fit], preferences: Preferences, notes: list[str]) ->
 def _speed(it: _Fit, by: Sort | None) -> float:
     health = it.candidate.health
     if by == "throughput":
-        return math.inf if health.throughput_p50 is None else -health.throughput_p50
+        # none at all is no speed that anybody measured
+        return -health.throughput_p50 if health.throughput_p50 else math.inf
     return math.inf if by != "latency" or health.latency_p50 is None else health.latency_p50
 
 

@@ -285,7 +285,7 @@ def _usage(counts: Mapping[str, str], told: str | None) -> tuple[Usage | dict[st
     for whole, parts in _PARTS.items():
         if whole not in counts and (part := next((name for name in parts if name in counts), None)):
             raise UsageError(f"{_option(part)} is a part of {_option(whole)}: say how much that was in all.")
-    return Usage(**{name: _number(_option(name), text) for name, text in counts.items()}), None
+    return Usage(**{name: number(_option(name), text) for name, text in counts.items()}), None
 
 
 def _bill(document: Any) -> Bill | None:
@@ -306,7 +306,7 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _number(option: str, text: str) -> int:
+def number(option: str, text: str) -> int:
     """A count: ``12000``, ``12_000``, ``12k``, ``1.5M``; none that is rounded."""
     match = _COUNT.fullmatch(text.strip())
     if match is not None:

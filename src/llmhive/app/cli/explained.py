@@ -1,47 +1,51 @@
-"""A shortlist in words: what would change it, what removed the others, why one model is or is not chosen."""
+"""A shortlist in words: what would change it, what removed the others, why one model is or is not chosen.
+
+What is so is judged by `catalog.shortlist` and `catalog.explanation`; here it is only told, with the command's options.
+"""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Context, Decimal
 from fractions import Fraction
-from itertools import combinations
 from typing import Any
 
 from rich.console import Console
 
 from llmhive.app.cli import figures, render
-from llmhive.catalog import rejection
+from llmhive.catalog.choice import Choice
 from llmhive.catalog.condition import Condition
+from llmhive.catalog.cost import WORDS
+from llmhive.catalog.explanation import TOGETHER, UNSERVED, Explanation
 from llmhive.catalog.flip import FlipPoint
 from llmhive.catalog.need import Need
-from llmhive.catalog.preferences import Preferences
 from llmhive.catalog.pricing import canonical, per_million
-from llmhive.catalog.routing import Candidate, refusal
-from llmhive.catalog.shortlist import Choice, Explanation, Shortlist
+from llmhive.catalog.routing import Candidate
+from llmhive.catalog.shortlist import Shortlist
 
 _KINDS = 6
 _FOUR_DIGITS = Context(prec=4)
 
 #: What removed a model, in a few words; `{}` is the value that is asked for.
-_REMOVED = {
+REMOVED = {
     "alias": "aliases", "router": "routers", "batch": "batches only", "free": "free of charge",
     "unpriced": "no known price", "degraded": "not healthy", "text": "no text", "lasting": "about to expire",
     "models": "not among --model", "exclude": "excluded", "input": "no {} in", "output": "no {} out",
     "family": "of another family", "stronger": "not clearly stronger", "itself": "the model itself and its variants",
-    "serving": "in outage", "providers": "not at these providers", "exclude_providers": "at excluded providers only",
+    "providers": "not at these providers", "exclude_providers": "at excluded providers only",
     "quantizations": "quantized otherwise", "zdr": "data kept or not told", "require": "no {}",
     "context": "too little context", "fits": "too little context", "output_tokens": "answers too short",
     "answers": "answers too short", "asks": "prompts too short", "prompt": "too dear in", "completion": "too dear out",
+    "part": "no known price of {}",
     "uptime": "uptime too low or unknown", "latency": "too late or unknown", "throughput": "too slow or unknown",
 }  # fmt: skip
-_TOGETHER = "not all of it at one endpoint"
-_UNSERVED = "in outage or served by nobody"
+_REST = {TOGETHER: "not all of it at one endpoint", UNSERVED: "in outage or served by nobody"}
 #: What to do about a condition.
-_RELAX = {
+RELAX = {
     **{kind: f"with --allow {kind}" for kind in ("alias", "router", "batch", "free", "unpriced", "degraded")},
     "lasting": "with fewer --lasting-days", "models": "without --model", "exclude": "without --exclude",
     "input": "without --input {}", "output": "without --output {}", "providers": "without --provider",
@@ -50,9 +54,38 @@ _RELAX = {
     "fits": "with a smaller --usage", "output_tokens": "without --min-output", "answers": "with a smaller --usage",
     "asks": "with a smaller --usage", "prompt": "without --max-price", "completion": "without --max-price",
     "uptime": "without --min-uptime", "latency": "without --max-latency", "throughput": "without --min-throughput",
-    "text": "with --output for what they give", "family": "without --role escalation",
+    "part": "with --allow unpriced", "text": "with --output for what they give", "family": "without --role escalation",
     "stronger": "without --role escalation", "itself": "without --role replacement",
 }  # fmt: skip
+#: A field of a need → the option that tells it.
+OPTIONS = {
+    "task": "--task", "role": "--role", "of": "--of", "require": "--require", "inputs": "--input",
+    "outputs": "--output", "min_context": "--min-context", "min_output": "--min-output",
+    "max_price_per_million": "--max-price", "providers": "--provider", "exclude_providers": "--exclude-provider",
+    "quantizations": "--quantization", "zdr": "--zdr", "min_uptime": "--min-uptime", "max_latency": "--max-latency",
+    "min_throughput": "--min-throughput", "models": "--model", "exclude": "--exclude", "allow": "--allow",
+    "lasting_days": "--lasting-days", "objective": "--objective", "usage": "--usage", "stick_to": "--stick-to",
+    "margin": "--margin", "limit": "--limit",
+}  # fmt: skip
+_FIELD = re.compile(r"([a-z_]+)(?:\.([a-z]+))?(?= )")
+_NAMED = re.compile(r"`([a-z_]+)`(?= (?:names|has) )")
+_OF = re.compile(r"(?<= by )of(?=,)|(?<= leave )of(?= out)")
+
+
+def by_option(told: str, fields: Collection[str]) -> str:
+    """What is wrong with a need: a field that begins it, one of `fields`, is told as its option."""
+    told = _OF.sub("--of", told)
+    match = _FIELD.match(told)
+    if match is None or match[1] not in fields:
+        return told
+    part = f": {match[2]}" if match[2] else ""
+    return f"{OPTIONS[match[1]]}{part}{told[match.end() :]}"
+
+
+def misnamed(note: str) -> str | None:
+    """A note on a name of the need that means nothing, told with its option; None: the note is on something else."""
+    match = _NAMED.match(note)
+    return None if match is None else f"{OPTIONS[match[1]]}{note[match.end() :]}"
 
 
 def show_lines(
@@ -114,14 +147,9 @@ def _usd(number: float) -> str:
 
 def removed(found: Shortlist) -> str:
     """What removed how many, the most first."""
-    offers, asked = found._selector.offers, found._ranked.conditions
     kinds: Counter[str] = Counter()
-    for number in range(len(offers.ids)):
-        gone = rejection.removing(offers, asked, number)
-        if gone:
-            kinds[_named(_REMOVED, gone[0][0]) if len(gone) == 1 else _TOGETHER] += 1
-    if unserved := len(found._selector.unserved):
-        kinds[_UNSERVED] = unserved
+    for what, value, models in found.removed:
+        kinds[_REST[what] if what in _REST else _told(REMOVED, what, value)] += models
     most = sorted(kinds.items(), key=lambda it: (-it[1], it[0]))
     told = [f"{what} ({count:,})" for what, count in most[:_KINDS]]
     if rest := sum(count for _, count in most[_KINDS:]):
@@ -129,27 +157,27 @@ def removed(found: Shortlist) -> str:
     return ", ".join(told)
 
 
-def _named(words: Mapping[str, str], it: Condition) -> str:
-    return words[it[0]].format(it[1])
+def _told(words: Mapping[str, str], what: str, value: Any) -> str:
+    return words[what].format(WORDS[value] if what == "part" else value)
 
 
 def relaxing(found: Shortlist) -> str:
     """Which condition, or which two, keep models away alone: in a sentence."""
-    offers, asked = found._selector.offers, found._ranked.conditions
     groups: dict[str, list[Condition]] = {}
-    for it in asked:
-        if it[0] in _RELAX and _is_own(it, found.need):
-            groups.setdefault(_named(_RELAX, it), []).append(it)
-    for size, most in ((1, _KINDS), (2, 1)):
-        counts = [
-            (rejection.without(offers, asked, [it for name in names for it in groups[name]]), names)
-            for names in combinations(groups, size)
-        ]
-        best = sorted((it for it in counts if it[0]), key=lambda it: (-it[0], it[1]))[:most]
-        if best:
-            first, *rest = (f"{' and '.join(names)} {count:,}" for count, names in best)
-            return "; ".join((f"{first[:1].upper()}{first[1:]} would qualify", *rest)) + "."
-    return "No two of the conditions alone keep them away: ask for less, or look at one with --explain MODEL."
+    for it in found.conditions:
+        if it[0] in RELAX and _is_own(it, found.need):
+            groups.setdefault(_told(RELAX, *it[:2]), []).append(it)
+    counts = []
+    for conditions, models in found.relaxing(list(groups.values())):
+        names = dict.fromkeys(_told(RELAX, *it[:2]) for it in conditions)
+        counts.append((-models, len(names), " and ".join(names)))
+    if not counts:
+        return "No two of the conditions alone keep them away: ask for less, or look at one with --explain MODEL."
+    counts.sort()
+    # of pairs there may be many: the best is enough
+    most = _KINDS if counts[0][1] == 1 else 1
+    first, *rest = (f"{names} {-count:,}" for count, _, names in counts[:most])
+    return "; ".join((f"{first[:1].upper()}{first[1:]} would qualify", *rest)) + "."
 
 
 def _is_own(it: Condition, need: Need) -> bool:
@@ -169,17 +197,12 @@ def show_one(console: Console, found: Shortlist, it: Explanation) -> None:
     show_lines(console, [f"{it.id}: {place}"], indent="", style="bold")
     show_lines(console, [it.why])
     if it.choice is not None:
-        other = _against(found, it)
-        if other is not None:
+        if it.against is not None:
             console.print()
-            _show_parts(console, it.choice, other)
+            _show_parts(console, it.choice, it.against)
         console.print()
         show_lines(console, it.choice.reasons)
-        taking = _taking(found, it)
-    else:
-        taking = _obstacles(found, it)
-        taking = taking if taking != [it.why] else []
-    if endpoints := _endpoints(found, it):
+    if endpoints := list(_endpoints(found, it)):
         console.print()
         console.print("Its endpoints", style="bold")
         yes, no = ("✓ ", "✗ ") if render.speaks("✓✗") else ("+ ", "- ")
@@ -188,47 +211,29 @@ def show_one(console: Console, found: Shortlist, it: Explanation) -> None:
             yes = "  "
         width = max(len(name) for name, *_ in endpoints)
         hang = width + 2 if 2 * width < console.width else 3
-        for name, lacks, told in endpoints:
-            show_lines(console, [f"{name:{width}}  {told}"], mark=no if lacks else yes, hang=hang)
-    if taking:
+        for name, is_good, told in endpoints:
+            show_lines(console, [f"{name:{width}}  {told}"], mark=yes if is_good else no, hang=hang)
+    if taking := _taking(found, it):
         console.print()
         console.print("What it would take", style="bold")
         show_lines(console, taking)
-
-
-def _against(found: Shortlist, it: Explanation) -> Choice | None:
-    """Whom to compare it with: the first, or whoever comes after that."""
-    if it.choice is None:
-        return None
-    others = [other for other in found._top if other.id != it.id]
-    return others[0] if others else None
 
 
 def _show_parts(console: Console, choice: Choice, other: Choice) -> None:
     rows = [("score", f"{choice.score:.3f}", f"{other.score:.3f}")]
     rows += [(part, f"{mark:.3f}", f"{other.parts[part]:.3f}") for part, mark in choice.parts.items()
              if part in other.parts]  # fmt: skip
-    rows.append(("$ a million", dollars(choice.per_million), dollars(other.per_million)))
+    rows.append(("$/M", dollars(choice.per_million), dollars(other.per_million)))
     render.table(
         console, ("", choice.id, other.id), rows, right=(choice.id, other.id), gives={choice.id: 16, other.id: 16}
     )
 
 
-def _endpoints(found: Shortlist, it: Explanation) -> list[tuple[str, list[str], str]]:
-    """The endpoints of a model: what they are called, what of them does not meet the need, and all that in words."""
-    offers = found._selector.offers
-    number, live = offers.number.get(it.id), found._selector.models[it.id].offers or ()
-    mine = () if number is None else offers.numbers(offers.bits[number])
-    known = {offers.candidates[offer].name: offer for offer in mine}
-    shares = {} if it.choice is None else {share.key: share.weight for share in it.choice.bounds.used}
-    told = []
-    for each in live:
-        if (offer := known.get(each.name)) is None:
-            lacks = [refusal(each, Preferences(), found.at) or "it does not serve"]
-        else:
-            lacks = rejection.why_not_offer(offers, found._ranked.conditions, offer, found.need.each)
-        told.append((each.name, lacks, "; ".join(lacks) or _offered(each, shares.get(each.name), found.at)))
-    return told
+def _endpoints(found: Shortlist, it: Explanation) -> Iterator[tuple[str, bool, str]]:
+    """The endpoints of a model: what they are called, whether they meet the need, and what is to tell of them."""
+    shares = {} if it.choice is None else {share.key: share.weight for share in it.choice.endpoints}
+    for each, lacks in it.endpoints:
+        yield each.name, not lacks, "; ".join(lacks) or _offered(each, shares.get(each.name), found.at)
 
 
 def _offered(it: Candidate, share: Fraction | None, at: datetime) -> str:
@@ -246,41 +251,11 @@ def _offered(it: Candidate, share: Fraction | None, at: datetime) -> str:
     return ", ".join(parts)
 
 
-def _obstacles(found: Shortlist, it: Explanation) -> list[str]:
-    """All that keeps a model from qualifying."""
-    offers = found._selector.offers
-    number = offers.number.get(it.id)
-    if number is None:
-        return []
-    return rejection.obstacles(offers, found._ranked.conditions, number, found.need.each)
-
-
 def _taking(found: Shortlist, it: Explanation) -> list[str]:
-    """What brings a model that qualifies to the first place, all else as it is."""
-    need, choice = found.need, it.choice
-    first = found.choices[0] if found.choices else None
-    if choice is None or first is None or choice.id == first.id or need.role == "replacement":
+    """What it would take for a model to qualify, or where it does to come first, all else as it is."""
+    if it.choice is None:
+        return [] if it.obstacles == (it.why,) else list(it.obstacles)
+    if found.top[0].id == it.id or found.need.role == "replacement":
         return []
-    # the two of them alone: others change nothing between them
-    both = Need.read(need.to_json() | {"models": [first.id, choice.id], "limit": 2})
-    points = [point for point in found._selector.select(both).flip_points if point.id == choice.id]
-    by_quality = need.weights[0]
-    if by_quality and need.stick_to is None:
-        mark = choice.parts["quality"]
-        quality = mark + (first.score - choice.score) / by_quality
-        if quality <= 1:
-            points.append(FlipPoint(choice.id, "quality", mark, quality, f"{choice.id} comes first"))
-    return [*map(flipping, points)] or ["neither a lower price nor more quality alone brings it to the first place"]
-
-
-def to_json(found: Shortlist, it: Explanation) -> dict[str, Any]:
-    """As scripts see it."""
-    qualifies = it.choice is not None
-    return it.to_json() | {
-        "obstacles": _obstacles(found, it),
-        "endpoints": [
-            {"key": name, "qualifies": qualifies and not lacks, "lacks": lacks}
-            for name, lacks, _ in _endpoints(found, it)
-        ],
-        "would_take": _taking(found, it),
-    }
+    told = [flipping(point) for point in it.flip_points]
+    return told or ["neither a lower price nor more quality alone brings it to the first place"]

@@ -16,6 +16,7 @@ from llmhive.app.wiring import now
 from llmhive.errors import UsageError
 
 _MEASURE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z%/]*)", re.ASCII)
+_DAYS = re.compile(r"([0-9]{1,9})\s*(?:d|days?)?", re.ASCII)
 _PRICE = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+", re.ASCII)
 #: What may stand behind a number, and how many of the option's own unit that is.
 _UNITS: Mapping[str, Mapping[str, str]] = {
@@ -119,7 +120,7 @@ def select(
         _names(_WHICH, "What is left out unless asked for: free, batch, router, alias, unpriced, degraded."),
     ] = None,
     lasting_days: Annotated[
-        int | None, _text(_WHICH, "DAYS", "Does not expire within so many days, as far as is announced.")
+        str | None, _text(_WHICH, "DAYS", "Does not expire within so many days, as far as is announced: 30, 30d.")
     ] = None,
     stick_to: Annotated[
         str | None, _text(_WHICH, "MODEL", "The model in use: it stays unless another is better by --margin.")
@@ -173,21 +174,26 @@ def select(
         "max_latency": _read(_measure, "--max-latency", max_latency),
         "min_throughput": _read(_measure, "--min-throughput", min_throughput),
         "models": _listed("--model", model), "exclude": _listed("--exclude", exclude),
-        "allow": _listed("--allow", allow), "lasting_days": lasting_days,
+        "allow": _listed("--allow", allow), "lasting_days": _read(_days, "--lasting-days", lasting_days),
         "objective": _read(_objective, "--objective", objective), "usage": _read(_usage, "--usage", usage),
         "stick_to": stick_to, "margin": _read(_measure, "--margin", margin), "limit": limit,
     }  # fmt: skip
-    document = _document(need) | {name: value for name, value in told.items() if value is not None}
+    told = {name: value for name, value in told.items() if value is not None}
+    document = _document(need) | told
     asked = _listed("--explain", explain) or []
     at = None if as_of is None else times.instant(as_of, now())
     # numpy comes with it, which no other command needs
-    from llmhive.app.cli import shortlists
+    from llmhive.app.cli import explained, shortlists
     from llmhive.catalog.need import Need
 
+    try:
+        wanted = Need.read(document)
+    except UsageError as error:
+        raise UsageError(explained.by_option(str(error), told)) from error
     with Catalog.open() as catalog:
-        found = catalog.select(Need.read(document), as_of=at)
+        found = catalog.select(wanted, as_of=at)
         if request:
-            shortlists.show_request(found)
+            shortlists.show_request(found, is_past=at is not None)
         elif json:
             shortlists.show_json(found, asked)
         elif asked:
@@ -214,7 +220,14 @@ def _listed(option: str, texts: Sequence[str] | None) -> list[str] | None:
 
 
 def _tokens(option: str, text: str) -> int:
-    return costs._number(option, text)
+    return costs.number(option, text)
+
+
+def _days(option: str, text: str) -> int:
+    match = _DAYS.fullmatch(text.lower())
+    if match is None:
+        raise UsageError(f"{option} is a whole number of days, as 30 or 30d, not {text!r}.")
+    return int(match[1])
 
 
 def _measure(option: str, text: str) -> float:
@@ -242,14 +255,14 @@ def _usage(option: str, text: str) -> dict[str, int]:
     """Tokens: ``3000/1000``, ``prompt=20k,completion=500,cached=15k``."""
     if "=" in text:
         pairs = _pairs(option, text, "prompt=3000,completion=1000,cached=2000")
-        return {name: costs._number(f"{option} {name}", told) for name, told in pairs.items()}
+        return {name: costs.number(f"{option} {name}", told) for name, told in pairs.items()}
     prompt, slash, completion = (part.strip() for part in text.partition("/"))
     if not slash or not prompt or not completion:
         raise UsageError(
             f"{option} is written IN/OUT in tokens of one request, as 3000/1000, or prompt=20k,completion=500,"
             f"cached=15k; not {text!r}."
         )
-    return {"prompt": costs._number(option, prompt), "completion": costs._number(option, completion)}
+    return {"prompt": costs.number(option, prompt), "completion": costs.number(option, completion)}
 
 
 def _objective(option: str, text: str) -> str | dict[str, float]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Console
 
 from llmhive.app.cli import explained, figures, render
 from llmhive.app.wiring import now
+from llmhive.catalog.choice import Choice
+from llmhive.catalog.explanation import Explanation
 from llmhive.catalog.model import instant
 from llmhive.catalog.need import PARTS, Need
 from llmhive.catalog.role import NEAREST, ROLES
 from llmhive.catalog.routing import Candidate
-from llmhive.catalog.shortlist import Choice, Shortlist
-from llmhive.errors import LLMHiveError
+from llmhive.catalog.shortlist import Shortlist
+from llmhive.errors import LLMHiveError, NotFound
 
 _EXPLAINED = 3
 _FLIPS = 6
@@ -25,13 +29,16 @@ _SPARED = (
     "cost $",
     "$/M range",
     "endpoints",
-    "family",
-    "capability",
     "latency s",
     "context",
     "tokens/s",
+    "price",
+    "capability",
+    "family",
     "quality",
 )
+#: Before what is wrong, the command says who it is.
+_WHO = "llmhive: "
 #: So much of an id is worth more than another column; a narrow terminal shows less.
 _GIVES, _NARROW = {"model": 32}, {"model": 12}
 
@@ -41,6 +48,8 @@ def show(console: Console, found: Shortlist) -> None:
     _require(found)
     _show_head(console, found)
     _show_table(console, found)
+    if any(it.per_million is not None for it in found.choices):
+        _show_legend(console, found)
     for place, choice in enumerate(found.choices[:_EXPLAINED], start=1):
         console.print()
         explained.show_lines(console, [f"{place}. {choice.id}"], indent="", style="bold")
@@ -56,13 +65,19 @@ def show(console: Console, found: Shortlist) -> None:
 
 
 def show_explained(console: Console, found: Shortlist, names: Sequence[str]) -> None:
-    """Print why models are or are not chosen."""
-    told = [found.explain(name) for name in names]
+    """Print why models are or are not chosen; raises `NotFound` where the only name means no model."""
+    told = _explanations(found, names)
     _show_head(console, found)
-    for it in told:
+    for name, it in told.items():
         console.print()
-        explained.show_one(console, found, it)
+        if isinstance(it, Explanation):
+            explained.show_one(console, found, it)
+        else:
+            explained.show_lines(console, [f"{name}: not known"], indent="", style="bold")
+            explained.show_lines(console, [str(it)])
     console.print()
+    if any(isinstance(it, Explanation) and it.against is not None for it in told.values()):
+        _show_legend(console, found)
     explained.show_lines(console, [_standing(found)], indent="", style="dim")
 
 
@@ -70,17 +85,44 @@ def show_json(found: Shortlist, names: Sequence[str]) -> None:
     """Print it as scripts see it, with the explanations that are asked for."""
     document = found.to_json()
     if names:
-        document["explained"] = [explained.to_json(found, found.explain(name)) for name in names]
+        document["explanations"] = {
+            name: it.to_json() if isinstance(it, Explanation) else _missing(it)
+            for name, it in _explanations(found, names).items()
+        }
     render.as_json(document)
 
 
-def show_request(found: Shortlist) -> None:
+def show_request(found: Shortlist, *, is_past: bool) -> None:
     """Print the body of a request, and on stderr what it cannot say; raises `LLMHiveError` where there is no choice."""
     _require(found)
     render.as_json(found.request())
-    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-    for note in found.notes:
-        errors.print(render.escape(f"Note: {note}"))
+    notes = [explained.misnamed(note) or note for note in found.notes]
+    if is_past:
+        notes.insert(0, f"the body is of {render.moment(instant(found.at))}: today another may be right")
+    for note in (*notes, *found.request_notes):
+        _errors().print(render.escape(f"Note: {note}"), soft_wrap=True)
+
+
+def _errors() -> Console:
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+def _explanations(found: Shortlist, names: Sequence[str]) -> dict[str, Explanation | NotFound]:
+    """By name; an unknown one has its error in its place, which is raised where there is no other name."""
+    told: dict[str, Explanation | NotFound] = {}
+    for name in names:
+        try:
+            told[name] = found.explain(name)
+        except NotFound as error:
+            if len(names) == 1:
+                raise
+            told[name] = error
+    return told
+
+
+def _missing(error: NotFound) -> dict[str, Any]:
+    """As the service tells it."""
+    return {"error": {"status": 404, "title": "Not Found", "detail": str(error)}}
 
 
 # --- what was asked for
@@ -90,6 +132,9 @@ def _show_head(console: Console, found: Shortlist) -> None:
     need = found.need
     explained.show_lines(console, [_title(need)], indent="", style="bold")
     explained.show_lines(console, [" · ".join(_asked(need))], indent="", style="dim")
+    # what follows may be another answer than was meant
+    slips = filter(None, map(explained.misnamed, found.notes))
+    explained.show_lines(console, (f"Note: {it}" for it in slips), indent="")
 
 
 def _title(need: Need) -> str:
@@ -166,14 +211,24 @@ def _show_table(console: Console, found: Shortlist) -> None:
         console.print(f"Left out for want of width: {', '.join(left_out)}", style="dim")
 
 
+def _show_legend(console: Console, found: Shortlist) -> None:
+    """What the price of a million is one of, where there is more than one kind of token."""
+    used = found.need.typical
+    if used.prompt and used.completion:
+        line = "$/M: of the tokens of this request, in and out together"
+        explained.show_lines(console, [line], indent="", style="dim")
+
+
 def _columns(found: Shortlist) -> Iterator[tuple[str, list[str]]]:
-    """Headers and cells; a column without any cell that says something is not shown."""
+    """Headers and cells; a column without any cell that says something is not shown. What a model costs is told in USD;
+    only of a replacement the mark, too, for it is of how near it is.
+    """
     need, choices = found.need, found.choices
     yield "#", [str(place) for place in range(1, len(choices) + 1)]
     yield "model", [it.id for it in choices]
     yield "score", [f"{it.score:.3f}" for it in choices]
     yield "", [_bar(it.score) for it in choices]
-    for part in ("family", "capability", "quality"):
+    for part in NEAREST if need.role == "replacement" else ("quality",):
         yield part, [f"{it.parts[part]:.3f}" if part in it.parts else "" for it in choices]
     yield "cost $", [explained.dollars(it.expected_cost) for it in choices]
     yield "$/M", [explained.dollars(it.per_million) for it in choices]
@@ -220,8 +275,7 @@ def _context(candidates: Sequence[Candidate]) -> str:
 
 def _served(choice: Choice) -> str:
     """How many of its endpoints qualify."""
-    live = choice._selector.models[choice.id].offers
-    return figures.UNKNOWN if live is None else f"{len(choice.candidates)}/{len(live)}"
+    return figures.UNKNOWN if choice.live is None else f"{len(choice.candidates)}/{len(choice.live)}"
 
 
 # --- below what is chosen
@@ -232,20 +286,18 @@ def _footer(found: Shortlist) -> Iterator[str]:
     if found.rejected:
         line += f"; the others: {explained.removed(found)} · why one is out: --explain MODEL"
     yield line
-    if found.need.weights[0] and not any(it.pieces for it in found.choices):
-        yield "Note: nothing is known of the quality of any of these: only what else counts tells them apart"
     for note in found.notes:
-        yield f"Note: {note}"
+        if explained.misnamed(note) is None:
+            yield f"Note: {note}"
     yield _standing(found)
     yield "What to send to OpenRouter: --request"
 
 
 def _standing(found: Shortlist) -> str:
-    stock = found._selector.stock
     line = f"Catalog version {found.catalog_version}"
-    if stock.as_of is not None:
-        line += f" · as of {figures.dated(instant(stock.as_of), now())}"
-    if stock.source == "bootstrap":
+    if found.as_of is not None:
+        line += f" · as of {figures.dated(instant(found.as_of), now())}"
+    if found.source == "bootstrap":
         line += " · bootstrap facts shipped with LLMHive, not synced yet"
     return line
 
@@ -253,6 +305,16 @@ def _standing(found: Shortlist) -> str:
 def _require(found: Shortlist) -> None:
     """Raise `LLMHiveError` where no model qualifies, with what to do about it."""
     if not found.choices:
-        removed = f"What removed them: {explained.removed(found)}. {explained.relaxing(found)}"
-        notes = "".join(f" Note: {note}." for note in found.notes)
-        raise LLMHiveError(f"none of the {len(found.rejected):,} models meets all of this. {removed}{notes}")
+        raise LLMHiveError(none_of(found, _errors()))
+
+
+def none_of(found: Shortlist, console: Console) -> str:
+    """That no model qualifies, what removed them and what to relax; lines of a terminal, where the console is one."""
+    told = [f"none of the {len(found.rejected):,} models meets all of this."]
+    told += [f"What removed them: {explained.removed(found)}.", explained.relaxing(found)]
+    told += [f"Note: {explained.misnamed(note) or note}." for note in found.notes if note != found.nothing]
+    text = " ".join(told)
+    if not console.is_terminal:
+        return text
+    lines = textwrap.wrap(f"{_WHO}{text}", console.width, break_on_hyphens=False)
+    return "\n".join(lines).removeprefix(_WHO)

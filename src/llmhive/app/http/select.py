@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from llmhive.app.http.memory import facts_of
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.select_shapes import BESIDE, MOST_EXPLAINED, NAMES
 from llmhive.app.http.service import Refusal, Service
+from llmhive.app.http.threads import Threads
 from llmhive.catalog.need import LONGEST_NAME, Need
 from llmhive.catalog.usage import shown
 from llmhive.errors import NotFound, UsageError
@@ -46,7 +48,7 @@ class Asked(NamedTuple):
 
 def add_to(app: FastAPI, service: Service) -> None:
     """Register the route."""
-    present, past = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_PAST_AT_ONCE)
+    present, past = Turns(service.threads, _AT_ONCE), Turns(service.threads, _PAST_AT_ONCE)
 
     @app.post(PATH, tags=["select"], response_model=None, dependencies=[Depends(service.reader)],
               responses={200: {"model": select_shapes.Shortlist}, **schema.problems(401, 404, 408, 413, 422, 503)},
@@ -63,24 +65,46 @@ def add_to(app: FastAPI, service: Service) -> None:
             raise Refusal(Problem(413, f"A need is larger than {LARGEST >> 10} KB. Ask for less at a time."))
         until = time.monotonic() + service.settings.serve_timeout_seconds
         asked = await service.threads.run(read, content)
-        async with _turn(present if asked.as_of is None else past, until):
-            left = until - time.monotonic()
-            answer = await service.threads.run(_answer, service, asked, seconds=left)
+        turns = present if asked.as_of is None else past
+        answer = await turns.run(until, _answer, service, asked)
         return Response(answer, 200, {"Cache-Control": "no-store"}, "application/json")
 
 
-@contextlib.asynccontextmanager
-async def _turn(turns: asyncio.Semaphore, until: float) -> AsyncIterator[None]:
-    """One of the turns, once it is free."""
-    try:
-        async with asyncio.timeout(max(0.0, until - time.monotonic())):
-            await turns.acquire()
-    except TimeoutError as error:
-        raise Refusal(Problem(503, "Too many needs are being answered. Try again in a moment.")) from error
-    try:
-        yield
-    finally:
-        turns.release()
+class Turns:
+    """So many needs are answered at once, and no more; others wait."""
+
+    def __init__(self, threads: Threads, count: int) -> None:
+        self._threads = threads
+        self._free = asyncio.Semaphore(count)
+
+    async def run(self, until: float, do: Callable[..., bytes], *args: Any) -> bytes:
+        """Do it in a thread, by an instant of the monotonic clock; raises what it raises, `Refusal` where no turn is
+        free by then, and `DatabaseUnavailable` where it takes longer.
+
+        A turn lasts until its thread has ended, also where nobody waits for it any more.
+        """
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise Refusal(Problem(503, "Too many needs are being answered. Try again in a moment.")) from error
+        loop, first = asyncio.get_running_loop(), threading.Lock()
+
+        def work() -> bytes:
+            if not first.acquire(blocking=False):
+                return b""  # who asked has left before it began
+            try:
+                return do(*args)
+            finally:
+                with contextlib.suppress(RuntimeError):  # the service has ended
+                    loop.call_soon_threadsafe(self._free.release)
+
+        try:
+            return await self._threads.run(work, seconds=until - time.monotonic())
+        finally:
+            # whoever comes first gives the turn back: the thread, or where it has not begun, this
+            if first.acquire(blocking=False):
+                self._free.release()
 
 
 def _answer(service: Service, asked: Asked) -> bytes:

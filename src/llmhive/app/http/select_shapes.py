@@ -162,8 +162,8 @@ class Choice(Base):
     context_length: int | None
     reasons: list[str] = Field(description="why it stands where it does; what to mind comes last")
     endpoints: list[ChoiceEndpoint] | None = Field(
-        description="those that qualify, in the order in which they would be asked; null: not known, and it is judged "
-        "by what it is listed with"
+        description="those that qualify, in the order in which they would be asked; null: not known, or it has none of "
+        "its own, as a router, and it is judged by what it is listed with"
     )
 
 
@@ -177,14 +177,29 @@ class FlipPoint(Base):
     why: str = Field(description="who would come first then")
 
 
+class EndpointFit(Base):
+    """A live endpoint of a model that is explained."""
+
+    key: str
+    qualifies: bool = Field(description="whether it and its model meet every constraint")
+    lacks: list[str] = Field(description="what of it does not; empty where its model is what does not")
+
+
 class Explanation(Base):
-    """Why a model is or is not chosen."""
+    """Why a model is or is not chosen, and what it would take."""
 
     id: str
     is_chosen: bool
     place: int | None = Field(description="among all that qualify, from 1; null: it does not qualify")
     why: str
     choice: Choice | None = Field(description="null: it does not qualify")
+    obstacles: list[str] = Field(
+        description="all that keeps it from qualifying, at the endpoint that lacks the least; empty where it qualifies"
+    )
+    flip_points: list[FlipPoint] = Field(
+        description="where it would come first; empty where it does, or where no figure alone brings it there"
+    )
+    endpoints: list[EndpointFit] = Field(description="all that are live; empty where they are not known")
 
 
 class NoExplanation(Base):
@@ -219,6 +234,7 @@ _SHORTLIST: dict[str, Any] = {
     "notes": [],
     "request": {"model": "anthropic/claude-sonnet-5",
                 "provider": {"require_parameters": True, "only": ["anthropic"]}},
+    "request_notes": [],
 }  # fmt: skip
 
 
@@ -235,6 +251,7 @@ class Shortlist(Catalogued):
     flip_points: list[FlipPoint] = Field(description="what would change the first choice")
     notes: list[str] = Field(description="what to know of the answer as a whole")
     request: ReadyRequest | None = Field(description="null: no model qualifies")
+    request_notes: list[str] = Field(description="what the request cannot say, and who is not among its fallbacks")
     explanations: dict[str, Explanation | NoExplanation] | None = Field(
         None, description="by the names that were asked for; absent: none were"
     )
