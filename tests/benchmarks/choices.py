@@ -1,4 +1,4 @@
-"""How long a choice takes, beside a plain loop over objects that scores the same; and how long its index takes to build."""
+"""How long a choice takes, beside a plain loop over objects that scores the same; and how long its index takes."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Measured:
 
     def __str__(self) -> str:
         return (
-            f"a choice {self.p50 * 1e6:.1f} µs (p50), {self.p99 * 1e6:.0f} µs (p99); a plain loop {self.plain * 1e6:.0f} µs; the "
-            f"index {self.build * 1e3:.1f} ms; the slowest explanation {self.explained * 1e3:.2f} ms; reading a need "
-            f"{self.making * 1e6:.1f} µs"
+            f"a choice {self.p50 * 1e6:.1f} µs (p50), {self.p99 * 1e6:.0f} µs (p99); "
+            f"a plain loop {self.plain * 1e6:.0f} µs; the index {self.build * 1e3:.1f} ms; "
+            f"the slowest explanation {self.explained * 1e3:.2f} ms; reading a need {self.making * 1e6:.1f} µs"
         )
 
 
 def enlarged(stock: Stock) -> Stock:
-    """A real stock with exactly `MODELS` to choose from: some are there once more as they are listed, under another name,
-    as models are whose endpoints nobody asked for yet.
+    """A real stock with exactly `MODELS` to choose from: some are there once more as they are listed, under another
+    name, as models are whose endpoints nobody asked for yet.
     """
     served = [it for it in stock.models if it.row["is_active"] and it.offers != ()]
     chosen = served[:MODELS]

@@ -158,7 +158,8 @@ PAIR = (model("a/good", 50, "1"), model("b/cheap", 30, "0.1"))
 
 def test_a_price_and_a_quality_and_an_uptime_of_the_first() -> None:
     found = told(Need(objective="value"), stock_of(*PAIR))
-    # quality 0.8 · 0.5 + 0.02 = 0.42, and 0.26; value 0.7 · 0.42 + 0.3 · 0.5 = 0.444, and 0.7 · 0.26 + 0.3 · 0.75 = 0.407
+    # quality 0.8 · 0.5 + 0.02 = 0.42, and 0.26
+    # value 0.7 · 0.42 + 0.3 · 0.5 = 0.444, and 0.7 · 0.26 + 0.3 · 0.75 = 0.407
     assert found["a/good", "price"] == (1.0, pytest.approx(10 ** (0.037 / 0.3 * 4), rel=1e-5))
     assert found["a/good", "quality"] == (0.42, pytest.approx(0.42 - 0.037 / 0.7, rel=1e-5))
     assert found["a/good", "uptime"] == (99.5, 95.0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 
-from llmhive.catalog.need import PICTURE, Need
+from llmhive.catalog.need import Need
 from llmhive.catalog.selectable import Stock
 from llmhive.catalog.selector import Selector
 from llmhive.catalog.shortlist import Shortlist
@@ -40,7 +40,6 @@ def watch(seen: Seen, need: Need, found: Shortlist) -> None:
     seen["with several"] += found.total > 1
     seen["with endpoints"] += any(not it.is_as_listed for it in found.choices)
     seen["replacements"] += need.role == "replacement" and found.total > 0
-    seen["pictures"] += need.typical == PICTURE and found.total > 0
 
 
 def saw_enough(seen: Seen, *kinds: str) -> None:
@@ -74,7 +73,8 @@ def agree_on(examples: int) -> Seen:
 
 
 def test_the_oracle_agrees() -> None:
-    saw_enough(agree_on(15))
+    # a few cases: too few for everything that is seldom
+    saw_enough(agree_on(15), "with several", "with endpoints")
 
 
 @pytest.mark.long

@@ -186,3 +186,21 @@ def test_a_replacement_says_what_it_has_of_the_original() -> None:
         "capability 0.50: it lacks seed",
         "price 0.85: 2.00 × that of a/nova-1",
     )
+
+
+def test_who_asks_for_images_asks_for_one() -> None:
+    draws = model("a/draws", {"prompt": "1", "completion": "2", "image_output": "0.00006"}, gives=("text", "image"))
+    (choice,) = choose(Need(outputs={"image"}), draws).choices
+    # 200 tokens in, and 1,290 of a picture
+    assert choice.expected_cost == Decimal("0.0776")
+    assert "$0.0776 for 200 + 1,290 tokens, 1,290 of them of images ($52.08 a million)" in choice.reasons
+    (told,) = choose(Need(outputs={"image"}, usage={"prompt": 100, "completion": 10}), draws).choices
+    assert told.expected_cost == Decimal("0.00012")
+
+
+def test_a_request_that_costs_what_nobody_knows_is_unpriced() -> None:
+    asks = model("a/asks", {"prompt": "1", "completion": "2", "request": "-1"})
+    found = choose(Need(objective="price"), asks, model("b/plain", {"prompt": "9", "completion": "9"}))
+    assert found.ids == ("b/plain",)
+    (first, second) = choose(Need(objective="price", allow={"unpriced"}), asks, model("b/plain")).choices
+    assert (first.id, second.id, second.expected_cost) == ("b/plain", "a/asks", None)

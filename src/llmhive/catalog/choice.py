@@ -210,7 +210,8 @@ class Choice:
         )
         cost = self.charge(it.pricing)
         if cost and self.expected_cost:
-            yield f"price {self.parts['price']:.2f}: {_FOUR_DIGITS.divide(self.expected_cost, cost):.2f} × that of {it.row['id']}"
+            times = _FOUR_DIGITS.divide(self.expected_cost, cost)
+            yield f"price {self.parts['price']:.2f}: {times:.2f} × that of {it.row['id']}"
 
     def _price(self) -> str:
         need, found = self.need, self.bounds

@@ -19,6 +19,8 @@ from llmhive.catalog.pricing import EXACT
 #: What is asked, the value that is asked for, and the offers that meet it. A plain tuple: many are made for each need.
 Condition = tuple[str, Any, int]
 Add = Callable[[Condition], None]
+#: Combinations of what is usual that are kept.
+_MOST_USUAL = 1000
 
 
 class Origin(NamedTuple):
@@ -36,13 +38,10 @@ class Origin(NamedTuple):
 def conditions(offers: Offers, names: Names, need: Need, origin: Origin | None) -> list[Condition]:
     """Everything that a need asks of an offer, in the order in which reasons are told."""
     every = offers.all
-    found: list[Condition] = list(offers.usual.get(need.allow) or _usual(offers, need.allow))
+    wants_text = not need.outputs and GIVES.isdisjoint(need.require) and (origin is None or "text" in origin.outputs)
+    key = need.allow, wants_text, need.lasting_days
+    found: list[Condition] = list(offers.usual.get(key) or _usual(offers, *key))
     add = found.append
-    if not need.outputs and GIVES.isdisjoint(need.require) and (origin is None or "text" in origin.outputs):
-        add(("text", None, offers.outputs.get("text", 0)))
-    if offers.expiring:
-        day = offers.at.date() + timedelta(days=need.lasting_days)
-        add(("lasting", day, offers.lasting(day)))
     if need.models:
         add(("models", need.models, _any(offers, names, need.models)))
     if need.exclude:
@@ -61,13 +60,20 @@ def conditions(offers: Offers, names: Names, need: Need, origin: Origin | None) 
     return found
 
 
-def _usual(offers: Offers, allow: tuple[str, ...]) -> tuple[Condition, ...]:
-    """What is left out unless it is allowed."""
-    found: tuple[Condition, ...] = tuple(
+def _usual(offers: Offers, allow: tuple[str, ...], wants_text: bool, days: int) -> tuple[Condition, ...]:
+    """What is left out unless it is allowed, what gives no text, and what does not last."""
+    found: list[Condition] = [
         (kind, None, offers.all & ~bits) for kind, bits in offers.left_out.items() if bits and kind not in allow
-    )
-    offers.usual[allow] = found
-    return found
+    ]
+    if wants_text:
+        found.append(("text", None, offers.outputs.get("text", 0)))
+    if offers.expiring:
+        day = offers.at.date() + timedelta(days=days)
+        found.append(("lasting", day, offers.lasting(day)))
+    if len(offers.usual) >= _MOST_USUAL:
+        offers.usual.clear()
+    offers.usual[allow, wants_text, days] = tuple(found)
+    return tuple(found)
 
 
 def _begin_from(origin: Origin, role: str | None, offers: Offers, add: Add) -> None:
@@ -104,7 +110,8 @@ def _limit(offers: Offers, need: Need, add: Add) -> None:
     if need.min_output is not None:
         add(("output_tokens", need.min_output, offers.output.at_least(need.min_output)))
     add(("answers", completion, offers.largest_answer.at_least(completion)))
-    add(("asks", prompt, offers.largest_prompt.at_least(prompt)))
+    if offers.limits_prompts:
+        add(("asks", prompt, offers.largest_prompt.at_least(prompt)))
     prices = offers.prices(prompt)
     if prices.unknown and "unpriced" not in need.allow:
         if prices.unpriced:

@@ -169,12 +169,15 @@ class Range:
     """Bitsets of what is numbered from 0 by a value of each; those that have none meet no limit."""
 
     def __init__(self, values: Sequence[Any]) -> None:
-        known = [position for position, value in enumerate(values) if value is not None]
-        known.sort(key=values.__getitem__)
-        self._values = [values[position] for position in known]
-        self._first = [0]  #: the n rows with the least values
-        for position in known:
-            self._first.append(self._first[-1] | 1 << position)
+        having: dict[Any, int] = {}
+        for position, value in enumerate(values):
+            if value is not None:
+                having[value] = having.get(value, 0) | 1 << position
+        # each value once: there are far fewer of them, and they stay at hand
+        self._values = sorted(having)
+        self._first = [0]  #: those that have one of the n least values
+        for value in self._values:
+            self._first.append(self._first[-1] | having[value])
 
     def at_most(self, most: Any) -> int:
         """Those whose value is at most this."""

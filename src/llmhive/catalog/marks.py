@@ -35,7 +35,8 @@ def of_costs(costs: Floats, tokens: int) -> Floats:
     marks = np.log10(costs)
     marks *= -1 / DECADES
     marks += _OFFSET - math.log10(1e6 / tokens) / DECADES
-    np.maximum(np.minimum(marks, 1.0, out=marks), 0.0, out=marks)
+    np.minimum(marks, 1.0, out=marks)
+    np.maximum(marks, 0.0, out=marks)
     return marks
 
 

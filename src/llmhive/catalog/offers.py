@@ -42,6 +42,12 @@ SLOW_START = 2.0
 _NOTHING = 1e-24
 _NAMES = tuple(part.name for part in PARTS)
 PLAIN, TEXT, REQUESTS = (_NAMES.index(name) for name in ("plain", "text", "requests"))
+#: A weight whose square is nothing beside any other's.
+TRACE = 1e-140
+#: Byte → its eight bits as weights.
+_WEIGHTS: Floats = np.where(
+    np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little"), 1.0, TRACE
+)
 #: What a need may limit, and which of `PARTS` that is.
 _LIMITED = {"prompt": PLAIN, "completion": TEXT}
 
@@ -58,13 +64,16 @@ class Prices:
             table[number] = [float(rate) if rate else _NOTHING for rate in rates[number]]
         #: USD for one of each of `PARTS` (rows) at each offer (columns)
         self.rates: Floats = np.ascontiguousarray(table.T)
-        self._plain, self._text, self._requests = (self.rates[part].copy() for part in (PLAIN, TEXT, REQUESTS))
+        self._usual = np.ascontiguousarray(self.rates[[PLAIN, TEXT]])
+        self._requests = self.rates[REQUESTS].copy()
         #: part → the offers of which its rate is not known
         self.unknown: dict[int, int] = {}
+        lacks: dict[int, list[int]] = {}  # by the identity of rates, which many offers share
         for number, it in enumerate(rates):
-            if None in it:
-                for part in (part for part, rate in enumerate(it) if rate is None):
-                    self.unknown[part] = self.unknown.get(part, 0) | 1 << number
+            if (parts := lacks.get(id(it))) is None:
+                parts = lacks[id(it)] = [part for part, rate in enumerate(it) if rate is None]
+            for part in parts:
+                self.unknown[part] = self.unknown.get(part, 0) | 1 << number
         #: those of which what every request needs is not known
         self.unpriced = 0
         for part in (PLAIN, TEXT, REQUESTS):
@@ -79,8 +88,7 @@ class Prices:
         quantities = need.quantities
         if need.is_plain:
             # what most needs are about, in a third of the time
-            found: Floats = quantities[PLAIN] * self._plain
-            found += quantities[TEXT] * self._text
+            found: Floats = np.array((quantities[PLAIN], quantities[TEXT]), dtype=np.float64) @ self._usual
             return found + quantities[REQUESTS] * self._requests if self._charges_requests else found
         whole: Floats = np.asarray(quantities, dtype=np.float64) @ self.rates
         return whole
@@ -155,8 +163,8 @@ class Offers:
         self._matches: dict[str, int] = {}
         self._cells: dict[int, Mapping[str, capability.Cell]] = {}
         self._lasting: dict[date, int] = {}
-        #: what is allowed → conditions that leave the rest out; there are few combinations
-        self.usual: dict[tuple[str, ...], tuple[tuple[str, Any, int], ...]] = {}
+        #: what is allowed, whether text is wanted, the days to last → the conditions; there are few combinations
+        self.usual: dict[tuple[tuple[str, ...], bool, int], tuple[tuple[str, Any, int], ...]] = {}
         self._read_models()
         self._read_endpoints()
         self._read_health()
@@ -165,7 +173,14 @@ class Offers:
     def flags(self, bits: int) -> NDArray[np.uint8]:
         """Bits as a column of 0 and 1."""
         packed = np.frombuffer(bits.to_bytes(self._bytes, "little"), np.uint8)
-        return np.unpackbits(packed, count=self.count, bitorder="little")
+        # by position: names take a third longer
+        return np.unpackbits(packed, None, self.count, "little")
+
+    def weights(self, bits: int) -> Floats:
+        """Bits as a column of 1, and of a `TRACE` where they are not set, so that nothing is divided by zero."""
+        packed = np.frombuffer(bits.to_bytes(self._bytes, "little"), np.uint8)
+        # a byte after the other: unpacking bits and adding to them takes twice as long
+        return _WEIGHTS[packed].reshape(-1)[: self.count]
 
     def numbers(self, bits: int) -> list[int]:
         """The numbers of the offers that bits stand for."""
@@ -283,6 +298,7 @@ class Offers:
         self.output = Range([it.max_completion_tokens for it in endpoints])
         # no limit that is known stands in no one's way
         self.largest_answer = Range([_or(it.max_completion_tokens, math.inf) for it in endpoints])
+        self.limits_prompts = any(it.max_prompt_tokens is not None for it in endpoints)
         self.largest_prompt = Range([_or(it.max_prompt_tokens, math.inf) for it in endpoints])
 
     def _read_health(self) -> None:

@@ -22,7 +22,7 @@ from llmhive.catalog.identity import identify
 from llmhive.catalog.marks import FINE, UNPRICED
 from llmhive.catalog.names import Named, Names
 from llmhive.catalog.need import Need
-from llmhive.catalog.offers import PLAIN, REQUESTS, TEXT, Offers, serving
+from llmhive.catalog.offers import PLAIN, REQUESTS, TEXT, TRACE, Offers, serving
 from llmhive.catalog.pricing import Pricing
 from llmhive.catalog.quality import TASKS, blended, columns, pieces
 from llmhive.catalog.request import QUANTIZATIONS
@@ -38,7 +38,6 @@ MODALITIES = frozenset(
     {"text", "image", "file", "audio", "video", "embeddings", "rerank", "speech", "transcription"}
 )  # fmt: skip
 _OUT = 4 * FINE  #: behind every score
-_TRACE = 1e-140  #: a weight whose square is nothing beside any other's
 _FAINT = 1e-30  #: a weight that is nothing beside any other
 
 
@@ -50,7 +49,6 @@ class Scored(NamedTuple):
     need: Need
     conditions: list[Condition]
     offers: int  #: those that meet all conditions
-    total: int  #: how many models qualify
     marks: Mapping[str, Any]  #: part → a column of marks
     behind: Any  #: minus the score, in whole parts of `FINE`; above 0: it does not qualify
     costs: Any  #: USD for the usage, as expected; infinite: not known
@@ -64,7 +62,7 @@ class Scored(NamedTuple):
 
     def place(self, number: int) -> int:
         """Where a model that qualifies stands among all of them, from 1."""
-        behind, prices, quality = self.behind, self.prices(), _fine(self.marks["quality"])
+        behind, prices, quality = self.behind, prices_of(self.costs, self.need), _fine(self.marks["quality"])
         is_equal = behind == behind[number]
         is_ahead = behind < behind[number]
         for column in (prices, -quality, np.arange(len(behind))):
@@ -72,9 +70,10 @@ class Scored(NamedTuple):
             is_equal &= column == column[number]
         return int(np.count_nonzero(is_ahead)) + 1
 
-    def prices(self, numbers: Any = slice(None)) -> Any:
-        """USD per million tokens of the usage, as expected, in parts of `FINE`."""
-        return np.rint(self.costs[numbers] * (1e6 / self.need.tokens * FINE))
+    @property
+    def total(self) -> int:
+        """How many models qualify."""
+        return int(np.count_nonzero(self.behind <= 0))
 
 
 class Scorer:
@@ -101,19 +100,20 @@ class Scorer:
 
     def score(self, need: Need) -> Scored:
         """What a need comes to. Raises `UsageError` and `NotFound` as `Selector.select`."""
-        self._check(need)
+        offers = self.offers
+        if need.require or need.inputs or need.outputs or need.quantizations:
+            self._check(need)
         origin = None if need.of is None else self._origin(need.of, need)
-        asked = conditions(self.offers, self.names, need, origin)
-        left = self.offers.all
+        asked = conditions(offers, self.names, need, origin)
+        left = offers.all
         for condition in asked:
             left &= condition[2]
-        unpriced = left & self.offers.unpriced(need)
         if not left:
-            return Scored(need, asked, 0, 0, {}, _NONE, _NONE, [], None, False)
+            return Scored(need, asked, 0, {}, _NONE, _NONE, [], None, False)
+        unpriced = left & offers.unpriced(need)
         is_out, costs, seconds = self._expected(need, left, unpriced)
         by_quality, by_price, by_speed = need.weights
-        quality = self._quality[need.task]
-        price = marks.of_costs(costs, need.tokens)
+        quality, price = self._quality[need.task], marks.of_costs(costs, need.tokens)
         if unpriced:
             price[np.isinf(costs)] = UNPRICED
         parts = {"quality": quality, "price": price}
@@ -121,16 +121,15 @@ class Scorer:
             parts = self._nearness(self.meant(need.of), need, costs) | {"quality": quality}
             behind = np.sum([NEAREST[part] * -FINE * mark for part, mark in parts.items()], axis=0)
         else:
-            behind = (by_quality * -FINE) * quality
-            behind += (by_price * -FINE) * price
+            behind = quality * (by_quality * -FINE)
+            behind += price * (by_price * -FINE)
             if seconds is not None:
                 parts["speed"] = marks.of_seconds(seconds)
-                behind += (by_speed * -FINE) * parts["speed"]
-        np.rint(behind, out=behind)
-        behind += is_out * _OUT
-        total = len(is_out) - int(np.count_nonzero(is_out))
-        scored = Scored(need, asked, left, total, parts, behind, costs, [], None, False)
-        scored.top.extend(self._top(scored))
+                behind += parts["speed"] * (by_speed * -FINE)
+        _ROUND(behind, behind)
+        _PUT(behind, is_out, _OUT)
+        top = self._top(behind, costs, quality, need)
+        scored = Scored(need, asked, left, parts, behind, costs, top, None, False)
         return scored if need.stick_to is None else self._stuck(scored, need.stick_to)
 
     # --- what an offer costs and how long it takes
@@ -141,26 +140,32 @@ class Scorer:
         """
         offers = self.offers
         costs = offers.prices(need.each[0]).costs(need)
-        flags = offers.flags(left)
-        if "degraded" in need.allow and need.sort is None:
-            flags = self._best_band(flags)
-        if need.sort == "throughput" or unpriced:
+        if need.sort == "throughput" or unpriced or "degraded" in need.allow:
             with np.errstate(divide="ignore", invalid="ignore"):
-                return self._seldom(need, flags, costs, unpriced)
-        # what is out has a trace of weight, so that nothing is divided by zero
-        per_dollar = (flags + _TRACE) / costs
+                return self._seldom(need, left, costs, unpriced)
+        flags = offers.weights(left)
+        per_dollar = flags / costs
         if need.sort == "price":
             dearest = np.maximum.reduceat(per_dollar, offers.starts)
-            return np.maximum.reduceat(flags, offers.starts) == 0, 1 / dearest, None
-        squares = per_dollar * per_dollar
-        weights = np.add.reduceat(squares, offers.starts)
-        expected = np.add.reduceat(per_dollar, offers.starts)
-        expected /= weights
-        return weights < _TRACE, expected, self._mean_seconds(need, squares * flags) if need.weights[2] else None
+            return dearest < _FAINT, 1 / dearest, None
+        # both sums in one go: shares of a dollar, and their squares
+        pairs = np.empty(offers.count, np.complex128)
+        pairs.real = per_dollar
+        per_dollar *= per_dollar
+        pairs.imag = per_dollar
+        sums = _SUMS(pairs, offers.starts)
+        weights = sums.imag
+        seconds = self._mean_seconds(need, per_dollar * flags) if need.weights[2] else None
+        return weights < TRACE, sums.real / weights, seconds
 
-    def _seldom(self, need: Need, flags: Any, costs: Any, unpriced: int) -> tuple[Any, Any, Any]:
-        """As `_expected`, where the fastest offer is asked first, or some have no known price: those have no weight."""
+    def _seldom(self, need: Need, left: int, costs: Any, unpriced: int) -> tuple[Any, Any, Any]:
+        """As `_expected`, where the fastest offer is asked first, where only a model's best band has weight, or where some
+        have no known price: those have none.
+        """
         offers = self.offers
+        flags = offers.flags(left)
+        if need.sort is None and "degraded" in need.allow:
+            flags = self._best_band(flags)
         is_priced = 1 - offers.flags(unpriced)
         per_dollar = flags * is_priced / costs
         if need.sort == "throughput":
@@ -214,17 +219,16 @@ class Scorer:
 
     # --- order
 
-    def _top(self, scored: Scored) -> list[int]:
+    def _top(self, behind: Any, costs: Any, quality: Any, need: Need) -> list[int]:
         """The best in order: by score, of equal ones by price, then by quality, then by id."""
-        behind = scored.behind
-        most = min(max(scored.need.limit, 2), scored.total)
+        most = min(max(need.limit, 2), len(behind))
         ahead = behind.copy()
         ahead.partition(most - 1)
-        numbers = (behind <= ahead[most - 1]).nonzero()[0]
+        numbers = (behind <= min(float(ahead[most - 1]), 0.0)).nonzero()[0]
         scores, found = behind[numbers].tolist(), numbers.tolist()
         if len(set(scores)) == len(scores):
             return [number for _, number in sorted(zip(scores, found, strict=True))[:most]]
-        ties = scored.prices(numbers).tolist(), (-_fine(scored.marks["quality"][numbers])).tolist()
+        ties = prices_of(costs[numbers], need).tolist(), _fine(-quality[numbers]).tolist()
         return [it[3] for it in sorted(zip(scores, *ties, found, strict=True))[:most]]
 
     def _stuck(self, scored: Scored, name: str) -> Scored:
@@ -354,8 +358,15 @@ def charged(pricing: Pricing, need: Need, at: datetime) -> Decimal | None:
         return None
 
 
+def prices_of(costs: Any, need: Need) -> Any:
+    """USD per million tokens of a need's usage, in parts of `FINE`, of what it costs."""
+    return np.rint(costs * (1e6 / need.tokens * FINE))
+
+
 def _fine(column: Any) -> Any:
     return np.rint(column * FINE)
 
 
+#: Looked up once: they stand in the way of every choice.
+_SUMS, _ROUND, _PUT = np.add.reduceat, np.rint, np.putmask
 _NONE: Any = np.empty(0)

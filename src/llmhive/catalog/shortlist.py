@@ -195,7 +195,7 @@ class Shortlist:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What to know of this answer: doubts of the catalog, names that mean nothing, what nobody measured."""
-        return tuple((*self._doubts, *self._switched(), *self._unmeant(), *self._passed_on(), *self._unmeasured()))
+        return (*self._doubts, *self._switched(), *self._unmeant(), *self._passed_on(), *self._unmeasured())
 
     def _switched(self) -> Iterator[str]:
         """That the model in use cannot stay."""
@@ -216,7 +216,8 @@ class Shortlist:
         for field, listed in (("providers", need.providers), ("exclude_providers", need.exclude_providers)):
             for name in listed:
                 if name.casefold() not in offers.providers:
-                    yield f"`{field}` names {name}, which serves nothing here that is known{near(name, offers.providers)}"
+                    meant = near(name, offers.providers)
+                    yield f"`{field}` names {name}, which serves nothing here that is known{meant}"
         if need.stick_to is not None and names.meant(need.stick_to) is None:
             yield f"`stick_to` names {need.stick_to}, which is no model here"
 
@@ -239,8 +240,8 @@ class Shortlist:
         measured = (each.health.throughput_p50 for it in self.choices for each in it.candidates)
         if by_speed and all(it is None for it in measured):
             yield (
-                "nobody measured the speed of any of these (that needs OPENROUTER_API_KEY and a research sync): only what "
-                "else counts tells them apart"
+                "nobody measured the speed of any of these (that needs OPENROUTER_API_KEY and a research sync): only "
+                "what else counts tells them apart"
             )
 
     def to_json(self, *, rejected: bool = True) -> dict[str, Any]:
