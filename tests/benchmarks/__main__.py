@@ -517,8 +517,8 @@ BENCHMARKS: dict[str, Callable[[Path], Figure | None]] = {
 TRIES = 3
 #: A figure that hangs on the machine, not on the code alone: one commit measured 1.28 and 1.45 on two machines
 #: (docs/decisions/0031). Beyond its limit it is told; so many times beyond it it fails.
-#: The second is not reached (docs/decisions/0035), nor is the third (docs/performance.md): it is told, and fails where it
-#: gets much worse.
+#: The second is not reached (docs/decisions/0035), nor is the third (docs/performance.md): that is told, and they fail
+#: where they get much worse.
 MACHINE = {"service-models": 1.125, "bulk": 1.6, "choice": 1.5, "choice-index": 1.5, "choice-explained": 1.5}
 
 

@@ -159,8 +159,8 @@ class Scorer:
         return weights < TRACE, sums.real / weights, seconds
 
     def _seldom(self, need: Need, left: int, costs: Any, unpriced: int) -> tuple[Any, Any, Any]:
-        """As `_expected`, where the fastest offer is asked first, where only a model's best band has weight, or where some
-        have no known price: those have none.
+        """As `_expected`, where the fastest offer is asked first, where only a model's best band has weight, or where
+        some have no known price: those have none.
         """
         offers = self.offers
         flags = offers.flags(left)
