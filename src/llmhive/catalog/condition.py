@@ -28,7 +28,6 @@ class Origin(NamedTuple):
 
     id: str
     family: str
-    slug: str | None  #: canonical
     outputs: tuple[str, ...]
     quality: float  #: for the need's task, 0 to 1
     stronger: int  #: the offers of models that are clearly better

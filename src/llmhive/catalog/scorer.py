@@ -269,9 +269,7 @@ class Scorer:
         if row["id"] in self.offers.number:
             itself |= self.offers.bits[self.offers.number[row["id"]]]
         itself |= self._variants.get(_base(row), 0)
-        return Origin(
-            row["id"], row["family"], row["canonical_slug"], tuple(row["output_modalities"]), quality, stronger, itself
-        )
+        return Origin(row["id"], row["family"], tuple(row["output_modalities"]), quality, stronger, itself)
 
     def _nearness(self, origin: Selectable, need: Need, costs: Any) -> dict[str, Any]:
         """How near models are to one that is to be replaced, part by part."""
