@@ -33,6 +33,8 @@ from tests.fake_openrouter import (
 from tests.support import Command, sync_at
 from tests.support import dump as tables
 
+POSTGRESQL_LATER = True
+
 GOOD = [model(f"acme/model-{number}") for number in range(12)]
 BODY = catalog(*GOOD)
 NEXT = catalog(*GOOD, model("acme/next"))

@@ -10,6 +10,8 @@ from tests.fake_openrouter import FakeOpenRouter, Request, Response, catalog, ht
 from tests.support import Command, Result
 from tests.support import dump as tables
 
+POSTGRESQL_LATER = True
+
 KEY = "sk-or-v1-fake-0123456789abcdef-not-a-real-key"
 COMPONENT = "OpenRouter sync"
 

@@ -14,6 +14,8 @@ import pytest
 from tests.support import Command
 from tests.upstream import KEY, Upstream, World
 
+POSTGRESQL_LATER = True
+
 RANK_FIELDS = {
     "rank", "model", "slug", "is_known", "tokens", "share", "change", "previous_rank", "growth", "trend", "score",
 }  # fmt: skip

@@ -16,6 +16,8 @@ from llmhive.errors import StoreError
 from tests.fake_openrouter import FakeOpenRouter, Record, catalog, model
 from tests.support import DIALECTS, Command, create_database, drop_database, dump, finish, rows, sync_at
 
+POSTGRESQL_LATER = True
+
 OTHERS = [model(f"acme/other-{number:02}") for number in range(40)]
 EXACT = "0.00000008333333333333334"
 

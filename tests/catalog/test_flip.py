@@ -64,6 +64,7 @@ def first(stock: Stock, need: Need) -> str | None:
     return next(iter(Selector(stock).select(need).ids), None)
 
 
+@pytest.mark.long
 @briefly
 @given(cases())
 def test_prices_flip_the_choice_where_they_are_said_to(case: Case) -> None:
@@ -85,6 +86,7 @@ def test_prices_flip_the_choice_where_they_are_said_to(case: Case) -> None:
             assert after == it.id, it
 
 
+@pytest.mark.long
 @briefly
 @given(cases())
 def test_a_first_choice_goes_when_its_endpoints_fail(case: Case) -> None:
@@ -107,6 +109,7 @@ def test_a_first_choice_goes_when_its_endpoints_fail(case: Case) -> None:
         assert it.now >= least
 
 
+@pytest.mark.long
 @briefly
 @given(cases())
 def test_quality_and_rank_flip_where_they_are_said_to(case: Case) -> None:

@@ -18,6 +18,9 @@ from tests.fake_openrouter import FakeOpenRouter, catalog, model, ok
 from tests.serving import serving
 from tests.support import Command, create_database, poll
 
+#: Every command that the guide shows: minutes, so it is one of the long tests.
+pytestmark = pytest.mark.long
+
 BLOCKS = blocks(OPERATIONS, "sh")
 #: Two lists: what OpenRouter served some days before, and what it serves now.
 OTHERS = [model(f"acme/other-{number}") for number in range(20)]
