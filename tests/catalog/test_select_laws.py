@@ -269,6 +269,13 @@ def what_is_excluded_is_nowhere(case: Case) -> None:
     assert excluded.isdisjoint(asked)
 
 
+def everybody_is_told_the_right_place(case: Case) -> None:
+    """Where one stands is counted, not looked up, for who is not on the list."""
+    ids = Selector(case.stock).select(case.but(limit=50, stick_to=None)).ids
+    alone = Selector(case.stock).select(case.but(limit=1, stick_to=None))
+    assert [alone.explain(model_id).place for model_id in ids] == [*range(1, len(ids) + 1)]
+
+
 def marks_and_scores_are_between_0_and_1(case: Case) -> None:
     for it in Selector(case.stock).select(case.need).choices:
         assert 0 <= it.score <= 1
@@ -295,6 +302,7 @@ LAWS: list[Callable[[Case], None]] = [
     a_model_is_kept_within_the_margin,
     every_choice_has_an_endpoint_that_meets_everything,
     what_is_excluded_is_nowhere,
+    everybody_is_told_the_right_place,
     marks_and_scores_are_between_0_and_1,
     a_part_alone_is_its_mark,
 ]

@@ -204,3 +204,21 @@ def test_a_request_that_costs_what_nobody_knows_is_unpriced() -> None:
     assert found.ids == ("b/plain",)
     (first, second) = choose(Need(objective="price", allow={"unpriced"}), asks, model("b/plain")).choices
     assert (first.id, second.id, second.expected_cost) == ("b/plain", "a/asks", None)
+
+
+def test_places_are_counted_by_score_then_price_then_quality_then_id() -> None:
+    """Each of these differs from the next in one thing alone."""
+    models = [
+        model("a/dear", {"prompt": "4", "completion": "4"}),
+        model("b/cheap", {"prompt": "1", "completion": "1"}),
+        model("c/free:free", {"prompt": "0", "completion": "0"}),
+        model("d/better:free", {"prompt": "0", "completion": "0"}),
+        model("e/better:free", {"prompt": "0", "completion": "0"}),
+    ]
+    figures = {"d__better:free": 40, "e__better:free": 40, "c__free:free": 20}
+    found = choose(Need(objective="price", allow={"free"}, limit=1), *models, **figures)
+    order = ["d/better:free", "e/better:free", "c/free:free", "b/cheap", "a/dear"]
+    assert [found.explain(model_id).place for model_id in order] == [1, 2, 3, 4, 5]
+    # the same score for all, told apart by price
+    tied = choose(Need(objective="quality", limit=1), *models[:2], a__dear=30, b__cheap=30)
+    assert [tied.explain(it).place for it in ("b/cheap", "a/dear")] == [1, 2]
