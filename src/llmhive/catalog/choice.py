@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from llmhive.catalog.capability import CAPABILITIES, capabilities
+from llmhive.catalog.cost import Tariffs
 from llmhive.catalog.identity import identify
 from llmhive.catalog.preferences import Preferences
 from llmhive.catalog.pricing import Pricing, canonical, plain
@@ -109,7 +110,8 @@ class Choice:
         """USD that the need's usage costs under a pricing of this model; None where that is not known."""
         if self.row["pricing_kind"] not in {"fixed", "free"}:
             return None
-        return charged(pricing, self.need, self.at)
+        tariffs = self._scorer.offers.compiled.get(pricing) or Tariffs(pricing)
+        return charged(tariffs, self.need, self.at)
 
     @property
     def expected_cost(self) -> Decimal | None:

@@ -79,8 +79,9 @@ class Prices:
         for part in (PLAIN, TEXT, REQUESTS):
             self.unpriced |= self.unknown.get(part, 0)
         self._charges_requests = bool((self._requests > _NOTHING).any())
-        self._limits = {
-            unit: _Limits(rates, part, None if base is None else (differ, base)) for unit, part in _LIMITED.items()
+        self._limits: dict[str, _Limits] = {
+            unit: _Limits(rates, part) if base is None else _Limits(rates, part, differ, base._limits[unit])
+            for unit, part in _LIMITED.items()
         }
 
     def costs(self, need: Need) -> Floats:
@@ -101,26 +102,24 @@ class Prices:
 class _Limits:
     """Offers by their rate of one part; few have tiers, so of another size only those are put in order again."""
 
-    def __init__(self, rates: Sequence[Rates], part: int, base: tuple[Sequence[int], Prices] | None) -> None:
-        if base is None:
-            self._own, self._others = Range([it[part] for it in rates]), None
-            return
-        differ, prices = base
-        own: list[Decimal | None] = [None] * len(rates)
-        for number in differ:
-            rate, low = rates[number][part], prices._rates[number][part]
-            own[number] = None if rate is None or low is None else max(rate, low)
+    def __init__(
+        self, rates: Sequence[Rates], part: int, differ: Sequence[int] | None = None, base: _Limits | None = None
+    ) -> None:
+        """`differ`: the offers whose rates are others than those of `base`, which is of small prompts."""
+        self._rates = [it[part] for it in rates]
+        self._base, self._same = base, 0
+        own = self._rates
+        if base is not None:
+            own = [None] * len(rates)
+            for number in differ or ():
+                rate, low = self._rates[number], base._rates[number]
+                own[number] = None if rate is None or low is None else max(rate, low)
+            self._same = ((1 << len(rates)) - 1) & ~sum(1 << number for number in differ or ())
         self._own = Range(own)
-        self._others = prices, part
-        self._same = ((1 << len(rates)) - 1) & ~sum(1 << number for number in differ)
 
     def at_most(self, limit: Decimal) -> int:
         found = self._own.at_most(limit)
-        if self._others is None:
-            return found
-        prices, part = self._others
-        unit = next(unit for unit, it in _LIMITED.items() if it == part)
-        return found | (self._same & prices.at_most(unit, limit))
+        return found if self._base is None else found | (self._same & self._base.at_most(limit))
 
 
 class Offers:
@@ -327,6 +326,7 @@ class Offers:
             pricing = candidate.endpoint.pricing
             if pricing not in compiled:
                 compiled[pricing] = Tariffs(pricing)
+        self.compiled = compiled  #: each pricing that an offer has, made ready to charge
         self.tariffs = [compiled[it.endpoint.pricing] for it in self.candidates]
         self._thresholds = sorted({threshold for it in compiled.values() for threshold in it.thresholds})
         small = {pricing: it.rates_at(0, self.at) for pricing, it in compiled.items()}

@@ -259,11 +259,15 @@ def _chances(fits: Sequence[_Fit], band: Band) -> list[Fraction]:
     """By 1/cost² within a band; who is free leaves nothing for the others."""
     costs = [Fraction(it.cost) if it.band == band else None for it in fits]
     if Fraction(0) in costs:
-        weights = [Fraction(cost == 0) for cost in costs]
-    else:
-        weights = [Fraction(0) if cost is None else 1 / (cost * cost) for cost in costs]
+        free = costs.count(Fraction(0))
+        return [Fraction(cost == 0, free) for cost in costs]
+    # whole numbers of one unit: sums of fractions with many denominators take ten times as long
+    unit = math.lcm(*(cost.denominator for cost in costs if cost is not None))
+    squares = [0 if cost is None else (cost.numerator * (unit // cost.denominator)) ** 2 for cost in costs]
+    multiple = math.lcm(*filter(None, squares))
+    weights = [multiple // square if square else 0 for square in squares]
     whole = sum(weights)
-    return [weight / whole for weight in weights]
+    return [Fraction(weight, whole) for weight in weights]
 
 
 def _expected(shares: Sequence[Share]) -> Decimal:

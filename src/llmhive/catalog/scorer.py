@@ -23,7 +23,6 @@ from llmhive.catalog.marks import FINE, UNPRICED
 from llmhive.catalog.names import Named, Names
 from llmhive.catalog.need import Need
 from llmhive.catalog.offers import PLAIN, REQUESTS, TEXT, TRACE, Offers, serving
-from llmhive.catalog.pricing import Pricing
 from llmhive.catalog.quality import TASKS, blended, columns, pieces
 from llmhive.catalog.request import QUANTIZATIONS
 from llmhive.catalog.role import NEAREST
@@ -275,7 +274,7 @@ class Scorer:
         """How near models are to one that is to be replaced, part by part."""
         family, able = self._look.nearness(origin.row)
         is_priced = origin.row["pricing_kind"] in {"fixed", "free"}
-        cost = charged(origin.pricing, need, self.stock.at) if is_priced else None
+        cost = charged(Tariffs(origin.pricing), need, self.stock.at) if is_priced else None
         price = marks.of_nearness(costs, None if cost is None else float(cost), need.tokens)
         return {"family": family, "capability": able, "price": price}
 
@@ -341,9 +340,8 @@ def _base(row: Mapping[str, Any]) -> str:
     return found
 
 
-def charged(pricing: Pricing, need: Need, at: datetime) -> Decimal | None:
+def charged(tariffs: Tariffs, need: Need, at: datetime) -> Decimal | None:
     """USD that the need's usage costs under a pricing at an instant, exact; None where that is not known."""
-    tariffs = Tariffs(pricing)
     tariff = tariffs.at(need.each[0], at)
     small = tariffs.rates_at(0, at) if tariffs.thresholds else tariff.rates
     if small[PLAIN] is None or small[TEXT] is None or small[REQUESTS] is None:
