@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import html
 import http.client
 import json
 import random
@@ -131,6 +132,14 @@ def is_at_least(field: str) -> Meets:
     return lambda row, value: row[field] is not None and row[field] >= int(value)
 
 
+def costs_at_least(unit: str) -> Meets:
+    def meets(row: dict[str, Any], value: str) -> bool:
+        price = row["pricing"][unit]
+        return price is not None and Decimal(price) * 10**6 >= Decimal(str(float(value)))
+
+    return meets
+
+
 def costs_at_most(unit: str) -> Meets:
     def meets(row: dict[str, Any], value: str) -> bool:
         price = row["pricing"][unit]
@@ -173,11 +182,14 @@ FILTERS: dict[str, tuple[Meets, list[str]]] = {
     "capability": (can, ["tools", "vision", "file_input", "image_output", "json_mode", "tools,vision", "flight"]),
     "min_context": (is_at_least("context_length"), ["0", "131072", "131073", "1000000"]),
     "min_output": (is_at_least("max_completion_tokens"), ["0", "4097", "64000"]),
+    "min_prompt": (costs_at_least("prompt"), ["0", "0.5", "0.08333333333333334", "0.08333333333333333", "1e3", "1"]),
+    "min_completion": (costs_at_least("completion"), ["0", "1.9", "2", "1e9"]),
     "max_prompt": (costs_at_most("prompt"), ["0", "0.5", "0.08333333333333334", "0.08333333333333333", "1e3", "1"]),
     "max_completion": (costs_at_most("completion"), ["0", "1.9", "2", "1e9"]),
     "active": (
         lambda row, value: value == "all" or row["is_active"] is (value == "true"), ["true", "false", "all"],
     ),
+    "held": (lambda row, value: bool(row["held"]) is (value == "true"), ["true", "false"]),
     "new_since": (
         lambda row, value: (
             row["created_at"] is not None and at(row["created_at"]) >= at(f"{value}T00Z")
@@ -198,6 +210,8 @@ ORDERS: dict[str, tuple[Callable[[dict[str, Any]], Any], bool]] = {
     "output": (lambda row: row["max_completion_tokens"], True),
     "prompt": (lambda row: row["pricing"]["prompt"] and Decimal(row["pricing"]["prompt"]), False),
     "completion": (lambda row: row["pricing"]["completion"] and Decimal(row["pricing"]["completion"]), False),
+    "author": (lambda row: row["author"], False),
+    "expiring": (lambda row: row["expiration_date"], False),
 }
 
 
@@ -558,9 +572,10 @@ def test_the_page_at_the_root_says_what_this_is(served: Served) -> None:
     answer = served.get("/")
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "<dd>OpenRouter</dd>" in answer.text
-    for link in re.findall(r'href="([^"]+)"', answer.text):
-        assert served.client.get(link.replace("&amp;", "&")).status_code == 200, link
+    links = dict.fromkeys(html.unescape(it) for it in re.findall(r'(?:href|src)="([^"#]+)', answer.text))
+    assert {"/rankings", "/compare", "/changes", "/select", "/operations", "/models/acme/moved"} <= links.keys()
+    for link in links:
+        assert served.client.get(link).status_code == 200, link
 
 
 def test_healthz_and_readyz(served: Served) -> None:

@@ -99,3 +99,21 @@ def test_a_name_that_is_none_is_told_those_there_are(reader: Reader) -> None:
     names, more = unknown.split(": ")[1].removesuffix(" more.").split(" and ")
     assert len(names.split(", ")) == 12
     assert int(more) == len(reader.ranking_categories()) - 12
+
+
+def test_shares_are_told_by_the_name_of_the_ranking(reader: Reader) -> None:
+    with pytest.raises(NotFound) as caught:
+        reader.share_history("legal")
+    assert str(caught.value) == reader.why("legal")
+    for name in ("programing", "category"):
+        with pytest.raises(NotFound) as caught:
+            reader.share_history(name)
+        assert str(caught.value) == reader.why(name)
+    reader.publish(BY_TASK)
+    assert reader.share_history("code:debugging") == {
+        "name": "code:debugging",
+        "dates": ["2026-11-25"],
+        "models": [{"id": "a/one", "slug": "a/one", "share": [None], "rank": [1]}],
+    }
+    with pytest.raises(NotFound, match="Nobody is ranked by leaderboard yet"):
+        reader.share_history()

@@ -26,7 +26,7 @@ def row(model_id: str, **columns: Any) -> dict[str, Any]:
     """A row of the catalog of which little is known."""
     unknown = dict.fromkeys(
         ("canonical_slug", "name", "variant", "created_at", "context_length", "max_completion_tokens", "prompt_price",
-         "completion_price", "expiration_date")
+         "completion_price", "expiration_date", "held")
     )  # fmt: skip
     listed: dict[str, Any] = {"input_modalities": [], "output_modalities": [], "supported_parameters": []}
     known = {"id": model_id, "author": "a", "family": "a/b", "pricing_kind": "fixed", "is_active": True}
@@ -61,6 +61,7 @@ rows = st.lists(
             "completion_price": prices,
             "is_active": st.booleans(),
             "expiration_date": some(None, *(at.date() for at in dates)),
+            "held": some(None, {}, {"pricing.prompt": {"served": "0"}}),
         }
     ),
     unique_by=lambda found: found["id"],
@@ -81,10 +82,13 @@ conditions = st.fixed_dictionaries(
         "capabilities": st.lists(some("vision", "audio_input", "image_output", "text"), max_size=2).map(tuple),
         "min_context": some(None, 0, 5, 6),
         "min_output": some(None, 0, 5, 6),
+        "min_prompt": some(None, 0.0, 1.0, 0.99999999999999, 0.3, 2),
+        "min_completion": some(None, 0.0, 1.0, 1e6, 0.3),
         "max_prompt": some(None, 0.0, 1.0, 0.99999999999999, 0.3, 2),
         "max_completion": some(None, 0.0, 1.0, 1e6, 0.3),
         "new_since": some(None, *dates),
         "expiring_before": some(None, *(at.date() for at in dates)),
+        "held": some(None, True, False),
     },
 )
 queries = st.builds(
@@ -130,6 +134,7 @@ def is_met(query: Query, it: Row) -> bool:
         (query.variant, [it["variant"]]),
         (query.kind, [it["pricing_kind"]]),
         (query.active, [it["is_active"]]),
+        (query.held, [len(it["held"] or ()) > 0]),
     ]
     if not all(wanted is None or wanted in values for wanted, values in equal):
         return False
@@ -147,7 +152,12 @@ def is_met(query: Query, it: Row) -> bool:
     ):  # fmt: skip
         if least is not None and (value is None or value < least):
             return False
-    for most, price in ((query.max_prompt, it["prompt_price"]), (query.max_completion, it["completion_price"])):
+    for least_price, most, price in (
+        (query.min_prompt, query.max_prompt, it["prompt_price"]),
+        (query.min_completion, query.max_completion, it["completion_price"]),
+    ):
+        if least_price is not None and (price is None or price * 10**6 < Decimal(str(least_price))):
+            return False
         if most is not None and (price is None or price * 10**6 > Decimal(str(most))):
             return False
     last = query.expiring_before
@@ -156,7 +166,7 @@ def is_met(query: Query, it: Row) -> bool:
 
 COLUMNS = {
     "id": "id", "name": "name", "newest": "created_at", "context": "context_length", "output": "max_completion_tokens",
-    "prompt": "prompt_price", "completion": "completion_price",
+    "prompt": "prompt_price", "completion": "completion_price", "author": "author", "expiring": "expiration_date",
 }  # fmt: skip
 
 
@@ -246,6 +256,9 @@ def test_a_price_limit_is_exactly_the_number_that_was_written(most: float, price
         is_met = rate * 10**6 <= Decimal(str(most))
         assert meets(Query(max_prompt=most), row("a/b", prompt_price=rate)) is is_met
         assert meets(Query(max_completion=most), row("a/b", completion_price=rate)) is is_met
+        reaches = rate * 10**6 >= Decimal(str(most))
+        assert meets(Query(min_prompt=most), row("a/b", prompt_price=rate)) is reaches
+        assert meets(Query(min_completion=most), row("a/b", completion_price=rate)) is reaches
 
 
 # --- by example
@@ -274,6 +287,7 @@ def test_a_price_limit_is_exact_where_floats_are_not() -> None:
 def test_an_unknown_value_meets_no_limit() -> None:
     limits: list[dict[str, Any]] = [
         {"max_prompt": 10.0**9}, {"max_completion": 10.0**9}, {"min_context": 0}, {"min_output": 0},
+        {"min_prompt": 0.0}, {"min_completion": 0.0},
         {"new_since": datetime(1970, 1, 1, tzinfo=UTC)}, {"expiring_before": date(9999, 12, 31)},
     ]  # fmt: skip
     for limit in limits:
@@ -286,17 +300,32 @@ def test_limits_are_inclusive() -> None:
         created_at=MAY, expiration_date=MAY.date(),
     )  # fmt: skip
     met = Query(
-        max_prompt=10**6, max_completion=10**6, min_context=5, min_output=6, new_since=MAY, expiring_before=MAY.date()
-    )
+        min_prompt=10**6, min_completion=10**6, max_prompt=10**6, max_completion=10**6, min_context=5, min_output=6,
+        new_since=MAY, expiring_before=MAY.date(),
+    )  # fmt: skip
     assert ids(met, it) == ["a/b"]
     second = timedelta(seconds=1)
     stricter: dict[str, Any] = {
-        "max_prompt": 10**6 - 1, "max_completion": 10**6 - 1, "min_context": 6, "min_output": 7,
+        "min_prompt": 10**6 + 1, "min_completion": 10**6 + 1, "max_prompt": 10**6 - 1, "max_completion": 10**6 - 1,
+        "min_context": 6, "min_output": 7,
         "new_since": MAY + second, "expiring_before": (MAY - second).date(),
     }  # fmt: skip
     for name, value in stricter.items():
         one: dict[str, Any] = {name: value}
         assert ids(replace(met, **one), it) == []
+
+
+def test_a_range_of_prices_is_between_both_limits() -> None:
+    table = [row(f"a/{rate}", prompt_price=Decimal(rate).scaleb(-6)) for rate in ("0", "0.5", "1", "2.5", "3")]
+    assert ids(Query(min_prompt=0.5, max_prompt=2.5), *table) == ["a/0.5", "a/1", "a/2.5"]
+    assert ids(Query(min_prompt=3, max_prompt=1), *table) == []
+
+
+def test_what_the_gate_holds_back_can_be_asked_for() -> None:
+    table = [row("a/held", held={"context_length": {"served": None}}), row("a/none"), row("a/empty", held={})]
+    assert ids(Query(held=True), *table) == ["a/held"]
+    assert ids(Query(held=False), *table) == ["a/empty", "a/none"]
+    assert ids(Query(), *table) == ["a/empty", "a/held", "a/none"]
 
 
 def test_words_may_stand_anywhere_in_any_case_each_in_another_place() -> None:
@@ -339,6 +368,8 @@ def test_all_modalities_and_parameters_are_needed() -> None:
         ("output", "max_completion_tokens", [5, 6], "a/b"),
         ("prompt", "prompt_price", [Decimal(2), Decimal("1.9")], "a/b"),
         ("completion", "completion_price", [Decimal(2), Decimal("10")], "a/a"),
+        ("author", "author", ["b", "a"], "a/b"),
+        ("expiring", "expiration_date", [date(2026, 9, 1), date(2026, 8, 1)], "a/b"),
     ],
 )
 def test_each_order_and_its_reverse(sort: Sort, column: str | None, values: list[Any], first: str) -> None:
@@ -374,6 +405,7 @@ def test_an_order_that_there_is_not_is_refused_with_those_that_there_are() -> No
     with pytest.raises(UsageError) as told:
         choose(Query(sort=sort), [])
     assert str(told.value) == (
-        "Cannot sort by 'beauty'. Choose one of id, name, newest, context, output, prompt, completion."
+        "Cannot sort by 'beauty'. "
+        "Choose one of id, name, newest, context, output, prompt, completion, author, expiring."
     )
     assert get_args(Sort) == SORTS == tuple(COLUMNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -222,3 +223,12 @@ def test_places_are_counted_by_score_then_price_then_quality_then_id() -> None:
     # the same score for all, told apart by price
     tied = choose(Need(objective="quality", limit=1), *models[:2], a__dear=30, b__cheap=30)
     assert [tied.explain(it).place for it in ("b/cheap", "a/dear")] == [1, 2]
+
+
+def test_what_removed_each_adds_up_to_what_removed_how_many() -> None:
+    dear = {"prompt": "0.00001", "completion": "0.00001"}
+    models = model("a/one"), model("a/dear", dear), model("~a/latest"), model("b/two"), model("b/other", dear)
+    found = choose(Need(max_price_per_million={"prompt": 5}, exclude={"b/*"}), *models)
+    assert set(found.removed_by) == set(found.rejected) >= {"a/dear", "b/two", "b/other", "~a/latest"}
+    counts = {(it.what, str(it.value)): it.models for it in found.removed}
+    assert Counter((what, str(value)) for what, value in found.removed_by.values()) == counts

@@ -13,6 +13,7 @@ from llmhive.app import wiring
 from llmhive.app.choices import Choices, Selectors, check_past, covered
 from llmhive.app.market import Market
 from llmhive.app.openrouter.scheduler import next_time
+from llmhive.app.operations import Operations
 from llmhive.app.pricebook import PriceBook
 from llmhive.app.proof import Proofs
 from llmhive.app.reconcile import Reconciler, Row, read_file
@@ -23,7 +24,6 @@ from llmhive.catalog.change import LISTED
 from llmhive.catalog.diff import Belief, between, compare
 from llmhive.catalog.index import Index
 from llmhive.catalog.model import Version, instant
-from llmhive.catalog.names import Names
 from llmhive.catalog.query import Query
 from llmhive.catalog.run import DONE, Kind, Run
 from llmhive.catalog.timeline import Listing
@@ -31,6 +31,8 @@ from llmhive.catalog.usage import mapping, shown
 from llmhive.errors import NotFound, UsageError
 from llmhive.store import alerts, browse, captures, catalog, changes, history, prices, ranked, runs, snapshots
 from llmhive.store.database import Database, connect
+
+_EMPTY = "The catalog is empty. Run `llmhive sync` first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Page:
         }
 
 
-class Catalog(Market, Choices, Proofs):
+class Catalog(Market, Operations, Choices, Proofs):
     """The catalog in a database, for reading. A missing database reads as an empty catalog; nothing is created."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -137,12 +139,9 @@ class Catalog(Market, Choices, Proofs):
         ``to``; ``is_held`` marks those that the gate held and nobody confirmed. Raises `NotFound`.
         """
         if not self._database.require_schema():
-            raise NotFound("The catalog is empty. Run `llmhive sync` first.")
+            raise NotFound(_EMPTY)
         with self._database.read() as connection:
-            names = Names(browse.names(connection))
-            model_id = name if browse.is_served(connection, name) else names.meant(name)
-            if model_id is None:
-                raise NotFound(names.why_missing(name))
+            model_id = _known(connection, name)
             timeline = history.timeline_of(connection, model_id)
             rates = prices.of(connection, model_id)
             first = history.first_capture(connection)
@@ -167,7 +166,7 @@ class Catalog(Market, Choices, Proofs):
         plan: ``{id, what, field, before, after}``. Raises `NotFound` and `UsageError`.
         """
         if not self._database.require_schema():
-            raise NotFound("The catalog is empty. Run `llmhive sync` first.")
+            raise NotFound(_EMPTY)
         now = wiring.now()
         with self._database.read() as connection:
             old = self._beliefs(connection, before)
@@ -193,14 +192,20 @@ class Catalog(Market, Choices, Proofs):
             for model_id, since in history.as_of(connection, at).items()
         }
 
-    def changes(self, since: datetime, until: datetime | None = None) -> list[dict[str, Any]]:
+    def changes(
+        self, since: datetime, until: datetime | None = None, *, model: str | None = None
+    ) -> list[dict[str, Any]]:
         """What happened at OpenRouter and was confirmed, once each, the newest first: added, removed, returned,
-        repriced, limits, capabilities, expiry, alias. `since` and `until` (excluded) are instants of ``happened_at``.
+        repriced, limits, capabilities, expiry, alias. `since` and `until` (excluded) are instants of ``happened_at``;
+        with `model` only what happened to that one. Raises `NotFound` for an unknown model.
         """
         if not self._database.require_schema():
+            if model is not None:
+                raise NotFound(_EMPTY)
             return []
         with self._database.read() as connection:
-            return changes.between(connection, since, until)
+            model_id = None if model is None else _known(connection, model)
+            return changes.between(connection, since, until, model_id=model_id)
 
     def snapshots(self) -> list[dict[str, Any]]:
         """The snapshots, the newest first; ``is_pinned`` tells the one that is believed whatever OpenRouter says."""
@@ -217,13 +222,9 @@ class Catalog(Market, Choices, Proofs):
         Raises `NotFound`, saying why: never seen, with near names, or an empty catalog.
         """
         if not self._database.require_schema():
-            raise NotFound("The catalog is empty. Run `llmhive sync` first.")
+            raise NotFound(_EMPTY)
         with self._database.read() as connection:
-            names = Names(browse.names(connection))
-            meant = names.meant(model_id)
-            row = None if meant is None else browse.model(connection, meant)
-            if row is None:
-                raise NotFound(names.why_missing(model_id))
+            row = browse.model(connection, browse.meant(connection, model_id))
             standing = browse.standing(connection)
         content = Version.stored(row["version"], row["document"], row["text"]).model
         as_of = standing.as_of
@@ -352,6 +353,11 @@ def _entries(timeline: list[tuple[datetime, Listing]], first: datetime | None) -
         entries += [{"at": instant(at)} | line for line in lines]
         before = listing
     return entries
+
+
+def _known(connection: Any, name: str) -> str:
+    """The id that a name means, of the models that have a history, in the catalog or not; raises `NotFound`."""
+    return name if browse.is_served(connection, name) else browse.meant(connection, name)
 
 
 def _told(at: datetime | str) -> str:

@@ -12,9 +12,8 @@ from typing import Any
 
 from llmhive.catalog.capability import CAPABILITIES
 from llmhive.catalog.dimension import BY_NAME, CATEGORIES, DIMENSIONS, MODALITIES
-from llmhive.catalog.names import Names
 from llmhive.errors import NotFound
-from llmhive.store import benchmarks, browse, capabilities, endpoints, families, ranked, rankings
+from llmhive.store import benchmarks, browse, capabilities, endpoints, families, ranked, rankings, shares
 from llmhive.store.database import Database
 
 _EMPTY = "The catalog is empty. Run `llmhive sync` first."
@@ -49,7 +48,7 @@ class Market:
         if not self._database.require_schema():
             raise NotFound(_EMPTY)
         with self._database.read() as connection:
-            known = {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
+            known = _sets(connection)
             key = _key(name or _FIRST, known)
             if key is None:
                 raise NotFound(_no_such(name or _FIRST, known))
@@ -68,7 +67,7 @@ class Market:
         unknown_to_them: dict[_Key, str] = {}
         if self._database.require_schema():
             with self._database.read() as connection:
-                known = {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
+                known = _sets(connection)
                 unknown_to_them = _no_figures(connection)
         found = []
         for dimension in DIMENSIONS:
@@ -131,11 +130,25 @@ class Market:
     def rank_history(self, name: str, ranking: str | None = None) -> list[dict[str, Any]]:
         """Where a model stood in a ranking (None: the leaderboard) each time one was published, the oldest first."""
         with self._named(name) as (connection, model_id):
-            known = {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
-            key = _key(ranking or _FIRST, known)
-            if key is None:
-                raise NotFound(_no_such(ranking or _FIRST, known))
-            return rankings.history_of(connection, *key, model_id)
+            return rankings.history_of(connection, *_meant(connection, ranking or _FIRST), model_id)
+
+    def share_history(self, name: str | None = None, top: int = 8) -> dict[str, Any]:
+        """The first models of a ranking (None: the leaderboard), and where they stood over time, the oldest first.
+
+        ``dates`` are the last days of the windows (of a ranking without one: the days it was published); ``models``
+        have ``id, slug`` (of authors: no id), and for each date ``share`` (a decimal string) and ``rank``, None where
+        it was not ranked, or has no share. A date is what was published of it last. Of the weeks before the first one
+        that was published, shares are by OpenRouter's token counts where the ranking is made of these. Raises
+        `NotFound` as `ranking` does.
+        """
+        if not self._database.require_schema():
+            raise NotFound(_EMPTY)
+        with self._database.read() as connection:
+            key = _meant(connection, name or _FIRST)
+            found = shares.history_of(connection, *key, top)
+            if found is None:
+                raise NotFound(_no_data(key, _sets(connection), _no_figures(connection)))
+        return {"name": name or _FIRST} | found
 
     def providers(self) -> list[dict[str, Any]]:
         """Who serves models, by name: what OpenRouter tells of each, and of how many models it has active endpoints."""
@@ -155,10 +168,7 @@ class Market:
         if not self._database.require_schema():
             return {"data": [], "total": 0, "capabilities": titles, "changes": []}
         with self._database.read() as connection:
-            known = Names(browse.names(connection))
-            wanted = None
-            if names:
-                wanted = [_meant(known, name) for name in names]
+            wanted = [browse.meant(connection, name) for name in names] or None
             found = capabilities.matrix(connection, model_ids=wanted)
             if wanted is None:
                 active = {row["id"] for row in browse.rows(connection, active=True)}
@@ -201,7 +211,7 @@ class _Named:
     def __enter__(self) -> tuple[Any, str]:
         connection = self._reading.__enter__()
         try:
-            return connection, _meant(Names(browse.names(connection)), self._name)
+            return connection, browse.meant(connection, self._name)
         except BaseException as error:
             self._reading.__exit__(type(error), error, error.__traceback__)
             raise
@@ -210,11 +220,19 @@ class _Named:
         self._reading.__exit__(*exit_)
 
 
-def _meant(names: Names, name: str) -> str:
-    meant = names.meant(name)
-    if meant is None:
-        raise NotFound(names.why_missing(name))
-    return meant
+def _sets(connection: Any) -> dict[_Key, dict[str, Any]]:
+    return {(it["dimension"], it["category"]): it for it in rankings.catalog_of_sets(connection)}
+
+
+def _meant(connection: Any, name: str) -> _Key:
+    """The dimension and category that a name means; raises `NotFound`."""
+    # nearly all names are known without looking
+    if (key := _key(name, ())) is not None:
+        return key
+    known = _sets(connection)
+    if (key := _key(name, known)) is None:
+        raise NotFound(_no_such(name, known))
+    return key
 
 
 def _key(name: str, known: Iterable[_Key]) -> _Key | None:

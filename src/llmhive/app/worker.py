@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, NoReturn
@@ -18,6 +20,7 @@ import msgspec
 
 from llmhive.app import observe, settings, wiring
 from llmhive.app.observe import Tell
+from llmhive.app.progress import Line, Progress
 from llmhive.app.settings import Settings
 from llmhive.app.tracing import tracing
 from llmhive.catalog.run import Kind, Run
@@ -25,6 +28,7 @@ from llmhive.errors import Conflict, LLMHiveError, NotFound, StoreError, Upstrea
 from llmhive.store.database import Database
 
 Job = Literal["sync", "accept", "rollback"]
+_PASSING_EVERY = 0.25  #: seconds between lines that take each other's place
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -39,19 +43,21 @@ class Task(msgspec.Struct, frozen=True):
     run_id: int | None = None  #: accept: which run's
     snapshot: str | None = None  #: rollback: to which
     pin: bool = False
+    progress: bool = False  #: whether it tells how far it is
     request_id: str | None = None  #: of the request that asked, for the log
     trace: str | None = None  #: its ``traceparent``
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a worker says: that it has the lock, that it waits for another run, or how it ended."""
+    """What a worker says: that it has the lock, that it waits for another run, how far it is, or how it ended."""
 
-    what: Literal["began", "waits", "ended", "refused"]
+    what: Literal["began", "waits", "progress", "ended", "refused"]
     run_id: int | None = None  #: began: its own; waits: the other's
     kind: str | None = None  #: of that run
     run: dict[str, Any] | None = None  #: ended: as `Run.to_json`
     error: str | None = None  #: refused: one of `_ERRORS`
     message: str | None = None
+    line: Line | None = None  #: progress
 
 
 #: The narrow ones first.
@@ -93,12 +99,36 @@ def say(told: Told) -> None:
         os.close(nowhere)
 
 
+class Telling:
+    """Says how far a run is, but not more often than anybody can read."""
+
+    def __init__(self, say: Callable[[Told], None] = say, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._monotonic = monotonic
+        self._words = Progress()
+        self._said_at: float | None = None  # what passes, last time
+
+    def __call__(self, event: str, facts: dict[str, Any]) -> None:
+        """Say what is worth saying of an event."""
+        line = self._words.of(event, facts)
+        if line is None:
+            return
+        if line.is_passing:
+            now = self._monotonic()
+            if self._said_at is not None and now - self._said_at < _PASSING_EVERY:
+                return
+            self._said_at = now
+        self._say(Told("progress", line=line))
+
+
 def main() -> None:
     """Do the task of the command line."""
     signal.signal(signal.SIGTERM, _stop)
     task = msgspec.json.decode(sys.argv[1], type=Task)
     known = settings.read()
     log = observe.log_to_stderr(known.secrets, **({} if task.request_id is None else {"request": task.request_id}))
+
+    telling = Telling() if task.progress else None
 
     def tell(event: str, /, **facts: Any) -> None:
         if event == "Took the lock":
@@ -108,6 +138,8 @@ def main() -> None:
             say(Told("began", facts["run"], facts["kind"]))
         elif event == "Waiting for another sync":
             say(Told("waits", facts["run"], facts["kind"]))
+        if telling is not None:
+            telling(event, facts)
 
     database = wiring.database(known)
     traces = tracing(log)

@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 #: Condition → the values of a row that meet it.
 _VALUES: dict[str, Callable[[Row], Iterable[Any]]] = {
     "active": lambda row: (row["is_active"],),
+    "held": lambda row: (bool(row["held"]),),
     "author": lambda row: (row["author"],),
     "variant": lambda row: (row["variant"],),
     "kind": lambda row: (row["pricing_kind"],),
@@ -35,10 +36,13 @@ _VALUES: dict[str, Callable[[Row], Iterable[Any]]] = {
     "capabilities": capabilities,
 }
 #: Condition → the column that must reach it. A value that is unknown meets no limit.
-_AT_LEAST = {"min_context": "context_length", "min_output": "max_completion_tokens", "new_since": "created_at"}
+_AT_LEAST = {
+    "min_context": "context_length", "min_output": "max_completion_tokens", "min_prompt": "prompt_price",
+    "min_completion": "completion_price", "new_since": "created_at",
+}  # fmt: skip
 #: Condition → the column that must not exceed it.
 _AT_MOST = {"max_prompt": "prompt_price", "max_completion": "completion_price", "expiring_before": "expiration_date"}
-_PER_MILLION = frozenset({"max_prompt", "max_completion"})
+_PER_MILLION = frozenset({"min_prompt", "min_completion", "max_prompt", "max_completion"})
 #: What the words of a text are looked for in.
 _SEARCHED = ("id", "canonical_slug", "name")
 
@@ -50,6 +54,8 @@ _KEYS: dict[Sort, Callable[[Row], Any]] = {
     "output": lambda row: row["max_completion_tokens"],
     "prompt": lambda row: row["prompt_price"],
     "completion": lambda row: row["completion_price"],
+    "author": lambda row: row["author"],
+    "expiring": lambda row: row["expiration_date"],
 }
 #: What people want to see first is the most of these.
 _DESCENDING = frozenset({"newest", "context", "output"})
@@ -127,7 +133,7 @@ class Index:
                 mask &= self._set(name).get(wanted, 0)
         for name, column in _AT_LEAST.items():
             if (limit := getattr(query, name)) is not None:
-                mask &= self._range(column).at_least(limit)
+                mask &= self._range(column).at_least(_per_token(limit) if name in _PER_MILLION else limit)
         for name, column in _AT_MOST.items():
             if (limit := getattr(query, name)) is not None:
                 mask &= self._range(column).at_most(_per_token(limit) if name in _PER_MILLION else limit)

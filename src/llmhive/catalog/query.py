@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completion"]
+Sort = Literal["id", "name", "newest", "context", "output", "prompt", "completion", "author", "expiring"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
@@ -26,9 +26,12 @@ class Query(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...] = ()  #: see `capability`: parameters, or ``vision`` …
     min_context: int | None = None  #: tokens
     min_output: int | None = None  #: tokens
+    min_prompt: float | None = None  #: USD per million tokens
+    min_completion: float | None = None  #: USD per million tokens
     max_prompt: float | None = None  #: USD per million tokens
     max_completion: float | None = None  #: USD per million tokens
     active: bool | None = True  #: None: both
+    held: bool | None = None  #: whether the gate holds a value of it back
     new_since: datetime | None = None  #: added to OpenRouter since
     expiring_before: date | None = None
     sort: Sort = "id"

@@ -9,11 +9,11 @@ from typing import Any
 
 from llmhive.catalog.choice import Choice
 from llmhive.catalog.condition import Condition
-from llmhive.catalog.explanation import Explanation, Relaxed, Removed, relaxing, removed
+from llmhive.catalog.explanation import TOGETHER, UNSERVED, Explanation, Relaxed, Removed, relaxing, removed
 from llmhive.catalog.flip import FlipPoint, flip_points
 from llmhive.catalog.model import instant
 from llmhive.catalog.need import Need
-from llmhive.catalog.rejection import why_not
+from llmhive.catalog.rejection import removing, why_not
 from llmhive.catalog.request import Request, Served, request_of
 from llmhive.catalog.routing import near
 from llmhive.catalog.scorer import Scored, Scorer
@@ -97,6 +97,19 @@ class Shortlist:
     def removed(self) -> list[Removed]:
         """What removed how many of the active models, the most first."""
         return removed(self._scorer, self._scored)
+
+    @cached_property
+    def removed_by(self) -> dict[str, tuple[str, Any]]:
+        """Each model of `rejected`, and what `removed` counts it under: what was asked for, and its value."""
+        offers, found = self._scorer.offers, {}
+        for model_id in self.rejected:
+            if (number := offers.number.get(model_id)) is None:
+                found[model_id] = UNSERVED, None
+                continue
+            gone = removing(offers, self._scored.conditions, number)
+            what, value, _ = gone[0][0]
+            found[model_id] = (what, value) if len(gone) == 1 else (TOGETHER, None)
+        return found
 
     @property
     def conditions(self) -> list[Condition]:

@@ -109,6 +109,10 @@ class View:
         """The JSON of a page of the models that meet a query, and how many do in all; as `Index.choose`."""
         return self._index.page(query, self._in_order(query))
 
+    def pick(self, query: Query) -> tuple[list[Entry], int]:
+        """A page of the models that meet a query, and how many do in all; as `Index.choose`."""
+        return self._index.page(query, [self.entries[position] for position in self._index.order(query)])
+
     def _in_order(self, query: Query) -> Sequence[bytes]:
         if (known := self._sorted.get((query.sort, query.reverse))) is None:
             known = tuple(self._listed[position] for position in self._index.order(query))

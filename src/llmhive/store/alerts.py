@@ -247,6 +247,15 @@ def _count(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(delivery).where(condition)).scalar_one()
 
 
+def told_by(connection: sa.Connection, run_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """What the messages of some runs tell: the kind and the model of each alert, in their order, by run."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    chosen = sa.select(alert.c.run_id, alert.c.kind, alert.c.model_id).order_by(alert.c.id)
+    for row in connection.execute(chosen.where(alert.c.run_id.in_(run_ids), alert.c.state == "ready")):
+        found.setdefault(row.run_id, []).append({"kind": row.kind, "model_id": row.model_id})
+    return found
+
+
 def recent(connection: sa.Connection, limit: int) -> list[Delivery]:
     """The newest messages first."""
     rows = connection.execute(sa.select(delivery).order_by(delivery.c.id.desc()).limit(limit))

@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from llmhive.catalog.model import Model
-from llmhive.catalog.names import Named
+from llmhive.catalog.model import Model, Version
+from llmhive.catalog.names import Named, Names
 from llmhive.catalog.pricing import plain
+from llmhive.errors import NotFound
 from llmhive.store import captures, catalog, history, prices, versions
 from llmhive.store.catalog import State
 from llmhive.store.tables import capture, description, model_catalog, served_version, version
@@ -28,6 +29,7 @@ _FINGERPRINT = sa.select(
         _c.first_seen_at, _c.last_seen_at, _c.deactivated_at, _c.prompt_price, _c.completion_price, _c.flags, _c.held
     )),
 )  # fmt: skip
+_HAS = sa.select(_c.id).where(_c.id == sa.bindparam("of"))
 _LAST_APPLIED = sa.select(sa.func.max(capture.c.fetched_at)).where(captures.IN_HISTORY)
 _AT_ONCE = 500
 
@@ -127,16 +129,51 @@ def _rate(model: Model, unit: str, at: datetime) -> str | None:
     return None if rate is None else plain(rate)
 
 
-def model(connection: sa.Connection, model_id: str) -> dict[str, Any] | None:
-    """One row with its record as served and its document, active or not."""
-    row = connection.execute(_WHOLE.where(_c.id == model_id)).mappings().first()
-    return None if row is None else dict(row)
+def model(connection: sa.Connection, model_id: str) -> dict[str, Any]:
+    """One row, of a model that there is, with its record as served and its document, active or not."""
+    return dict(connection.execute(_WHOLE.where(_c.id == model_id)).mappings().one())
+
+
+@dataclass(frozen=True, slots=True)
+class WithHeld:
+    """A model of which the gate holds values back."""
+
+    id: str
+    model: Model  #: as it is believed
+    held: dict[str, dict[str, Any]]  #: field → {served, since, rule}
+
+
+def held(connection: sa.Connection) -> list[WithHeld]:
+    """The models of which the gate holds values back, by id."""
+    chosen = sa.select(_c.id, _c.held, *versions.DOCUMENT).select_from(model_catalog)
+    found = connection.execute(versions.with_documents(chosen, _c.version).where(_c.held.is_not(None)).order_by(_c.id))
+    return [WithHeld(row.id, Version.stored(row.digest, row.document, row.text).model, row.held) for row in found]
+
+
+def has(connection: sa.Connection, model_id: str) -> bool:
+    """Whether there is a model of this very id, active or not."""
+    # no id is anything else, and PostgreSQL refuses to be asked
+    return model_id.isprintable() and connection.execute(_HAS, {"of": model_id}).first() is not None
+
+
+def meant(connection: sa.Connection, name: str) -> str:
+    """The id that a name means, as `Names.meant`; raises `NotFound`, saying why.
+
+    An id means itself, and is looked up; to know all names takes many times as long.
+    """
+    if has(connection, name):
+        return name
+    known = Names(names(connection))
+    found = known.meant(name)
+    if found is None:
+        raise NotFound(known.why_missing(name))
+    return found
 
 
 def is_served(connection: sa.Connection, model_id: str) -> bool:
     """Whether OpenRouter ever served a model of this id."""
     chosen = sa.select(served_version.c.id).where(served_version.c.model_id == model_id).limit(1)
-    return connection.execute(chosen).first() is not None
+    return model_id.isprintable() and connection.execute(chosen).first() is not None
 
 
 def slugs_of(connection: sa.Connection, model_id: str) -> list[str]:

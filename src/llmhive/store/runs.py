@@ -7,7 +7,7 @@ transaction that first locks its row and finds it still running (`fence`): a pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from llmhive.catalog.gate import Hold, Verdict
+from llmhive.catalog.model import instant
 from llmhive.catalog.run import DONE, Kind, Run, Status, due_at
 from llmhive.errors import NotFound, RunLost
 from llmhive.store import steps as research_steps
@@ -223,6 +224,29 @@ def get(connection: sa.Connection, run_id: int) -> Run:
     verdicts = tuple({name: getattr(it, name) for name in _FINDING} for it in found)
     done = tuple(step.to_json() for step in research_steps.of_run(connection, run_id))
     return _run(row, plan=tuple(row.plan or ()), verdicts=verdicts, steps=done or None)
+
+
+def findings(connection: sa.Connection, limit: int, *, model_id: str | None = None) -> list[dict[str, Any]]:
+    """What the gate found of everything, or of one model: the newest run first, with its number and when it began."""
+    chosen = (
+        sa.select(verdict.c.run_id, sync_run.c.started_at, *(verdict.c[name] for name in _FINDING))
+        .join(sync_run, sync_run.c.id == verdict.c.run_id)
+        .order_by(verdict.c.run_id.desc(), verdict.c.id)
+        .limit(limit)
+    )
+    if model_id is not None:
+        chosen = chosen.where(verdict.c.model_id == model_id)
+    return [
+        {"run_id": row.run_id, "at": instant(row.started_at)} | {name: getattr(row, name) for name in _FINDING}
+        for row in connection.execute(chosen)
+    ]
+
+
+def why_held(connection: sa.Connection, model_ids: Collection[str]) -> dict[tuple[str, str], tuple[str, int]]:
+    """Why the gate last held each value of some models, and the run in which it did, by model and field."""
+    chosen = sa.select(verdict.c.model_id, verdict.c.field, verdict.c.reason, verdict.c.run_id).order_by(verdict.c.id)
+    rows = connection.execute(chosen.where(verdict.c.model_id.in_(model_ids), verdict.c.outcome == "held"))
+    return {(row.model_id, row.field): (row.reason, row.run_id) for row in rows}
 
 
 def tally(connection: sa.Connection) -> list[tuple[str, str, int]]:

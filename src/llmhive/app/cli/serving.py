@@ -25,8 +25,8 @@ def serve(
         bool, typer.Option("--no-schedule", help="Start no sync by itself: something else posts to the service.")
     ] = False,
 ) -> None:
-    """Serve the catalog over HTTP, and keep it in sync: at once where that is due, then by SYNC_SCHEDULE and
-    RESEARCH_SCHEDULE.
+    """Serve the catalog over HTTP and as web pages, and keep it in sync: at once where that is due, then by
+    SYNC_SCHEDULE and RESEARCH_SCHEDULE.
 
     It makes the database, and without a network it serves the facts shipped with LLMHive, and says so, until a sync
     works. Ctrl-C stops it. Any number may serve one PostgreSQL database. On an address that other machines reach it
@@ -35,5 +35,6 @@ def serve(
     known = settings_table.read()
     known = replace(known, host=host or known.host, port=known.port if port is None else port)
     from llmhive.app.http.serve import serve as run
+    from llmhive.app.pages import site
 
-    run(known, has_schedule=not no_schedule)
+    run(known, has_schedule=not no_schedule, rooms=[site.add_to])

@@ -2,75 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
 from llmhive.app.cli import render
+from llmhive.app.steps import Facts, taken_over, told
 from llmhive.catalog.run import Run
 
-Facts = Mapping[str, Any]
 _LABEL = 13
-#: What the counts of all steps are called; one that is not here is called by its name.
-_NAMES: Mapping[str, str] = {
-    "added": "new",
-    "cells": "cells new or changed",
-    "changes": "gained or lost",
-    "cut_short": "sources cut short",
-    "empty": "without figures",
-    "learned": "became known",
-    "moved": "models moved",
-    "published": "rankings published",
-    "summed_up": "old samples summed up",
-    "vanished": "no longer there",
-    "without_data": "without data",
-    "zdr_changed": "ZDR flags changed",
-    "zdr_listed": "ZDR endpoints listed",
-}
-#: What the same name means in one step alone.
-_OWN_NAMES: Mapping[tuple[str, str], str] = {("endpoints", "failed"): "models without an answer"}
-_NOT_PUBLISHED = "not published"
-#: Steps whose figures are those of rankings.
-_RANKED = ("rankings", "categories", "modalities", "tasks", "dimensions")
-#: What is counted, many of it → one.
-_ONE = {
-    "capabilities": "capability", "cells": "cell", "endpoints": "endpoint", "flags": "flag", "measures": "measure",
-    "models": "model", "providers": "provider", "rankings": "ranking", "samples": "sample", "sources": "source",
-    "tasks": "task",
-}  # fmt: skip
-_MANY = re.compile("|".join(rf"\b{it}\b" for it in _ONE))
-#: What a run brought: the steps, the counts of them that are added up, and what that is called.
-_NEWS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("endpoints",), "added", "endpoints new"),
-    (("endpoints",), "changed", "endpoints changed"),
-    (("endpoints",), "returned", "endpoints back"),
-    (("endpoints",), "gone", "endpoints gone"),
-    (("endpoints",), "zdr_changed", "ZDR flags changed"),
-    (_RANKED, "published", "rankings published"),
-    (("indices", "benchmarks"), "new", "measures new"),
-    (("indices", "benchmarks"), "changed", "measures changed"),
-    (("indices", "benchmarks"), "gone", "measures gone"),
-    (("providers",), "changed", "providers new or changed"),
-    (("families",), "changed", "models in other families"),
-    (("capabilities",), "changes", "capabilities gained or lost"),
-    (("capabilities",), "learned", "capabilities became known"),
-)
-#: So much of it is news for a headline.
-_HEADLINES = 4
-
-
-def news(run: Run) -> str:
-    """What the steps of a run brought, in a line; empty where they brought nothing."""
-    done = [step for step in run.steps or () if step["status"] in {"completed", "failed"}]
-    told = []
-    for names, count, what in _NEWS:
-        if total := sum(step["facts"].get(count) or 0 for step in done if step["step"] in names):
-            told.append(_counted(total, what))
-    more = ["and more"] if len(told) > _HEADLINES else []
-    return ", ".join(told[:_HEADLINES] + more)
 
 
 def show(console: Console, run: Run, *, at_most: int | None) -> None:
@@ -79,11 +21,11 @@ def show(console: Console, run: Run, *, at_most: int | None) -> None:
         if step["status"] == "reused":
             continue
         style = {"failed": "red", "skipped": "yellow"}.get(step["status"], "default")
-        console.print(f"[{style}]{step['step']:>{_LABEL}}[/]  {render.escape(_line(step))}")
+        console.print(f"[{style}]{step['step']:>{_LABEL}}[/]  {render.escape(told(step, render.as_of))}")
         if step["status"] == "completed":
             for about in _DETAILS.get(step["step"], _no_details)(step["facts"]):
                 _show_details(console, about, run, at_most=at_most)
-    if (taken := _taken_over(run.steps or ())) is not None:
+    if (taken := taken_over(run.steps or ())) is not None:
         console.print(f"{'':{_LABEL}}  {render.escape(taken)}", style="dim")
 
 
@@ -105,59 +47,6 @@ def _show_details(console: Console, about: _Details, run: Run, *, at_most: int |
         where = about.where or (f"llmhive show {run.id}" if len(shown) < len(about.lines) else None)
         more = f"… and {left:,} more" + (f": {where}" if where else "")
         console.print(f"{'':{_LABEL}}  {more}", style="dim")
-
-
-def _taken_over(steps: Iterable[Mapping[str, Any]]) -> str | None:
-    """What earlier runs of the day did for this one."""
-    by_run: dict[Any, list[str]] = {}
-    for step in steps:
-        if step["status"] == "reused":
-            by_run.setdefault(step["facts"].get("run"), []).append(step["step"])
-    if not by_run:
-        return None
-    told = [
-        f"from {'an earlier run' if run is None else f'run {run}'} of today: {', '.join(names)}"
-        for run, names in by_run.items()
-    ]
-    return f"taken over {'; '.join(told)} (--force repeats)"
-
-
-# --- a step in a line
-
-
-def _line(step: Mapping[str, Any]) -> str:
-    if step["status"] != "completed":
-        return f"{'failed' if step['status'] == 'failed' else 'left out'}: {step['error']}"
-    facts = step["facts"]
-    counts = [_counted(value, name) for name, value in _counts(step["step"], facts).items()]
-    said = [str(facts[name]) for name in ("note",) if facts.get(name)]
-    as_of = f"as of {render.as_of(str(facts['as_of']))}" if facts.get("as_of") else None
-    return " · ".join(it for it in (*counts, as_of, *said) if it) or "nothing new"
-
-
-def _counted(count: int, what: str) -> str:
-    """``2 rankings published``, ``1 ranking published``."""
-    return f"{count:,} {what if count != 1 else _MANY.sub(lambda it: _ONE[it[0]], what)}"
-
-
-def _counts(step: str, facts: Facts) -> dict[str, int]:
-    """The counts that are not zero by what they are called, each once."""
-    made = sum(facts.get(name) or 0 for name in ("published", "unchanged", "failed"))
-    found: dict[str, int] = {}
-    for name, value in facts.items():
-        # of which rankings are made, one each, is said by these
-        is_said = step in _RANKED and name == step and value == made
-        # nor are the movers of an old ranking news
-        is_said = is_said or (name == "moved" and not facts.get("published"))
-        if isinstance(value, int) and not isinstance(value, bool) and value and not is_said:
-            found.setdefault(_name(step, name), value)
-    return found
-
-
-def _name(step: str, name: str) -> str:
-    if name == "failed" and step in _RANKED:
-        return _NOT_PUBLISHED
-    return _OWN_NAMES.get((step, name)) or _NAMES.get(name) or name.replace("_", " ")
 
 
 # --- and what is below it

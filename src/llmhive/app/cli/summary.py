@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from llmhive.app.cli import render, steps
+from llmhive.app.steps import news
 from llmhive.catalog.gate import ADVICE
 from llmhive.catalog.pricing import PER_TOKEN
 from llmhive.catalog.run import Run
@@ -131,7 +132,7 @@ _NAMES = {"backfill": "Backfill", "rollback": "Rollback", "research": "Research"
 def _news(run: Run) -> str:
     if run.status != "unchanged" and not _is_quiet(run):
         return ""
-    if steps.news(run):
+    if news(run):
         # which the lines of the steps tell
         return ", model list: nothing new"
     if run.status == "unchanged":
@@ -150,7 +151,7 @@ def _brought(run: Run) -> str:
         (run.held, "held"),
     )
     listed = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    found = steps.news(run)
+    found = news(run)
     if not listed and not found:
         return "nothing changed"
     return "; ".join(it for it in (f"model list: {listed}" if listed else "model list unchanged", found) if it)

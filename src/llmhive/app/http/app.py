@@ -33,13 +33,23 @@ _ABOUT = (
 )
 #: A background task of the service, for as long as it runs.
 Beside = Callable[[], AbstractAsyncContextManager[None]]
+#: What adds routes.
+Room = Callable[[FastAPI, Service], None]
 
 
-def build(service: Service, *, tell: Tell, mark: str, tracing: Tracing, tasks: Sequence[Beside] = ()) -> App:
-    """The ASGI app of a service."""
+def build(
+    service: Service,
+    *,
+    tell: Tell,
+    mark: str,
+    tracing: Tracing,
+    tasks: Sequence[Beside] = (),
+    rooms: Sequence[Room] = (),
+) -> App:
+    """The ASGI app of a service; `rooms` add routes to ours."""
     settings = service.settings
     return Front(
-        routes(service, tasks),
+        routes(service, tasks, rooms),
         service.memory,
         service.access,
         service.counts,
@@ -53,7 +63,7 @@ def build(service: Service, *, tell: Tell, mark: str, tracing: Tracing, tasks: S
     )
 
 
-def routes(service: Service, tasks: Sequence[Beside] = ()) -> FastAPI:
+def routes(service: Service, tasks: Sequence[Beside] = (), rooms: Sequence[Room] = ()) -> FastAPI:
     """All routes, and what goes on beside them."""
 
     @asynccontextmanager
@@ -71,6 +81,8 @@ def routes(service: Service, tasks: Sequence[Beside] = ()) -> FastAPI:
         room.add_to(app, service)
     _add_problems(app)
     _describe(app)
+    for add_to in rooms:
+        add_to(app, service)
     return app
 
 

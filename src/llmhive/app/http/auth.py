@@ -134,6 +134,26 @@ class Access:
             return False
         return _is_one_of(given, self._readers)
 
+    def may_write_here(self, scope: Scope) -> bool:
+        """Whether who asks could write without signing in: a program on this machine, or one with the token."""
+        given = _values(scope["headers"], b"authorization")
+        if not given:
+            return self._is_local(scope)
+        try:
+            return bool(self._token) and _is_one_of(_bearer(given), (self._token,))
+        except _Refused:
+            return False
+
+    @staticmethod
+    def is_foreign(scope: Scope) -> bool:
+        """Whether a page of another site made a browser send it."""
+        return _is_foreign(scope["headers"])
+
+    def tell_refused(self, scope: Scope) -> None:
+        """Tell the log of a token that somebody tried to sign in with."""
+        self._tell("Refused a credential", reason="not a token of the settings", peer=_peer(scope),
+                   request=scope.get("request_id"))  # fmt: skip
+
     def reader(self, scope: Scope) -> None:
         """Let a request read, or raise `Denied`; Google's tokens are not used up. It may fetch keys."""
         if not self.may_read(scope["headers"]):

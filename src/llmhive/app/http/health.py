@@ -1,16 +1,13 @@
-"""Health, readiness, metrics, and the root."""
+"""Health, readiness, metrics."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Depends, FastAPI
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from llmhive.app.http import schema
 from llmhive.app.http.metrics import Numbers, own_numbers, stored_numbers
-from llmhive.app.http.page import HEADERS, page
 from llmhive.app.http.service import Service, json
 from llmhive.errors import StoreError
 from llmhive.version import VERSION
@@ -54,13 +51,3 @@ def add_to(app: FastAPI, service: Service) -> None:
             stored = []
         text = generate_latest(Numbers([*stored, *own_numbers(service, is_up=bool(stored))]))
         return Response(text, 200, {"Cache-Control": "no-store"}, CONTENT_TYPE_LATEST)
-
-    @app.get("/", include_in_schema=False, response_model=None, dependencies=[Depends(service.reader)])
-    async def root() -> Response:
-        """What this is, and where to go on."""
-        kept = service.memory.newest
-        try:
-            status: dict[str, Any] | None = await service.status()
-        except StoreError:
-            status = None
-        return HTMLResponse(page(kept.view, kept.age(), status), headers=HEADERS)

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 
 from llmhive.app import observe, wiring
 from llmhive.app.alerts import Deliverer, check_channels
-from llmhive.app.http.app import Beside, build
+from llmhive.app.http.app import Beside, Room, build
 from llmhive.app.http.auth import Access
 from llmhive.app.http.counts import Counts
 from llmhive.app.http.memory import Memory
@@ -52,8 +52,10 @@ _LAST_WAIT = 1.0  #: seconds, for a thread
 _GRACE = 3  #: seconds that answers under way are given when the service stops
 
 
-def serve(settings: Settings, *, has_schedule: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C; raises `SettingsError` and `StoreError` where it cannot start."""
+def serve(settings: Settings, *, has_schedule: bool, rooms: Sequence[Room] = ()) -> None:
+    """Serve until SIGTERM or Ctrl-C, and what `rooms` add; raises `SettingsError` and `StoreError` where it cannot
+    start.
+    """
     log = observe.log_to_stderr(settings.secrets, component="LLMHive")
     database = wiring.database(settings, statement_seconds=settings.serve_timeout_seconds)
     access = Access(settings, use=_use_of(database), now=wiring.now, tell=log)
@@ -68,7 +70,7 @@ def serve(settings: Settings, *, has_schedule: bool) -> None:
             raise live.trouble
         service = assemble(settings, database, access, live, log, has_schedule)
         tasks = [*_tasks(service, log), _open(service, listening, log)]
-        app = build(service, tell=log, mark=f"{secrets.token_hex(4)}-", tracing=traces, tasks=tasks)
+        app = build(service, tell=log, mark=f"{secrets.token_hex(4)}-", tracing=traces, tasks=tasks, rooms=rooms)
         sys.setswitchinterval(_SWITCH)
         gc.collect()
         gc.freeze()

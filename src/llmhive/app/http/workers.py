@@ -11,7 +11,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ import msgspec
 from llmhive.app.http.threads import Threads
 from llmhive.app.observe import Tell
 from llmhive.app.openrouter.runner import not_due
+from llmhive.app.progress import Line
 from llmhive.app.worker import Task, Told, error_of
 from llmhive.catalog.run import Kind, Run
 from llmhive.errors import LLMHiveError
@@ -58,6 +59,7 @@ class Worker:
         self.began: Told | None = None
         self.other: int | None = None  #: another replica's run of its kind that it waited for
         self.ended: asyncio.Future[Told] = loop.create_future()
+        self.listeners: set[Callable[[Line], None]] = set()  #: to how far it is
         self.listening = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
@@ -79,6 +81,11 @@ class Worker:
                 last = msgspec.json.decode(line, type=Told)
             except msgspec.DecodeError:
                 # half a line of a process that was killed
+                continue
+            if last.what == "progress":
+                for listener in tuple(self.listeners):
+                    if last.line is not None:
+                        listener(last.line)
                 continue
             if last.what == "began":
                 self.began, self.began_at = last, self._now()
@@ -178,11 +185,29 @@ class Workers:
         if task.job != "sync":
             async with self._others:
                 return _run_of(await asyncio.shield((await self._start(task)).ended))
+        return _run_of(await asyncio.shield((await self._rehearsal(task)).ended))
+
+    async def follow(self, task: Task) -> AsyncIterator[Line | RunJson]:
+        """A sync's dry run as `once`: how far it is, from now on, and then the run. Raises what it was refused with."""
+        worker = await self._rehearsal(task)
+        heard: asyncio.Queue[Line | None] = asyncio.Queue()
+        worker.listeners.add(heard.put_nowait)
+        worker.ended.add_done_callback(lambda _: heard.put_nowait(None))
+        try:
+            while (line := await heard.get()) is not None:
+                yield line
+        finally:
+            worker.listeners.discard(heard.put_nowait)
+        yield _run_of(await worker.ended)
+
+    async def _rehearsal(self, task: Task) -> Worker:
+        """The dry run that is under way, or a new one; it tells how far it is, as who joins may want to know."""
         async with self._rehearsing:
             last = self._rehearsals.get((task.kind, task.force))
-            worker = await self._start(task) if last is None or last.ended.done() else last
-            self._rehearsals[task.kind, task.force] = worker
-        return _run_of(await asyncio.shield(worker.ended))
+            if last is None or last.ended.done():
+                last = await self._start(msgspec.structs.replace(task, progress=True))
+                self._rehearsals[task.kind, task.force] = last
+        return last
 
     async def _will_do(self, worker: Worker, asked_at: datetime) -> bool:
         if worker.ended.done():

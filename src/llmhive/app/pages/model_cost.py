@@ -1,0 +1,255 @@
+"""The calculator of a model's page: what is asked of it, and the receipt that answers; and the request to send."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from llmhive.app.library import Catalog
+from llmhive.app.pages import words
+from llmhive.catalog.cost import WORDS
+from llmhive.catalog.need import ALLOWED
+from llmhive.catalog.receipt import Receipt, in_force, origin, remarks, sentence, shown
+from llmhive.catalog.routing import Bounds, Share
+from llmhive.catalog.usage import DIGITS, Usage
+from llmhive.errors import NotFound, Unpriced, UsageError
+
+Told = Mapping[str, Any]  #: a model (`document.whole`)
+#: Of one call, but for `calls`.
+COUNTS = ("calls", "prompt", "cached", "completion", "images")
+#: What is calculated where nobody said what was used.
+EXAMPLE = {"prompt": "1000", "completion": "500"}
+_NUMBER = re.compile(r"([0-9]+(?:[_, ][0-9]{3})*)(?:(\.[0-9]+)?([kKmMbB]))?", re.ASCII)
+_SIZES = {"": 0, "k": 3, "m": 6, "b": 9}
+_MOST = 10**DIGITS - 1
+_LABELS = {
+    "calls": "Calls", "prompt": "Prompt tokens", "cached": "Cached tokens", "completion": "Completion tokens",
+    "images": "Images", "at": "The date",
+}  # fmt: skip
+_BANDS = {"healthy": "healthy", "degraded": "only if no healthy one answers", "fallback": "only if nobody else does"}
+_NAMED = 2
+#: What is not asked for as a chat, and where it is asked for instead.
+_ELSEWHERE = {
+    "embeddings": "https://openrouter.ai/api/v1/embeddings", "rerank": None, "speech": None, "transcription": None,
+    "video": None,
+}  # fmt: skip
+_CHAT = "https://openrouter.ai/api/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a query string asks of the calculator."""
+
+    given: Mapping[str, str]  #: by field, as it is shown in the form
+    calls: int = 1
+    each: Usage = field(default_factory=Usage)  #: of one call
+    at: str | None = None  #: a day or an instant; None: now
+    problems: Mapping[str, str] = field(default_factory=dict)  #: by field, in a sentence
+    is_asked: bool = False  #: whether anything was asked, so that the calculator is what is wanted
+
+    @property
+    def all(self) -> Usage:
+        """Of all calls."""
+        it, calls = self.each, self.calls
+        return Usage(
+            it.prompt * calls, it.completion * calls, cached=it.cached * calls, images=it.images * calls,
+            requests=calls,
+        )  # fmt: skip
+
+
+def read(query: QueryParams, day: str | None = None) -> Question:
+    """What is asked; what cannot be read is told in `Question.problems`. `day` is priced at where none is given."""
+    given = {name: value for name in (*COUNTS, "at") if (value := query.get(name, "").strip())}
+    is_asked = bool(given)
+    if not any(name in given for name in COUNTS[1:]):
+        given |= EXAMPLE
+    given.setdefault("calls", "1")
+    if day is not None:
+        given.setdefault("at", day)
+    problems: dict[str, str] = {}
+    found = dict.fromkeys(COUNTS, 0)
+    for name in COUNTS:
+        if name not in given:
+            continue
+        number = count(given[name])
+        if number is None:
+            problems[name] = (
+                f"{_LABELS[name]}: write a whole number such as 12000, 12,000 or 12k; not {_cut(given[name])}."
+            )
+        else:
+            found[name] = number
+    if not problems:
+        problems |= _check(found)
+    at = given.get("at")
+    if problems:
+        return Question(given, at=at, problems=problems, is_asked=is_asked)
+    each = Usage(found["prompt"], found["completion"], cached=found["cached"], images=found["images"])
+    return Question(given, found["calls"], each, at, is_asked=is_asked)
+
+
+def count(text: str) -> int | None:
+    """A whole number as people write it: ``12000``, ``12,000``, ``12k``, ``1.5M``; None where it is none."""
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(text) > 30:
+        return None
+    whole, decimals, size = match.groups(default="")
+    number = Decimal(re.sub("[_, ]", "", whole) + decimals).scaleb(_SIZES[size.lower()])
+    return int(number) if number == int(number) else None
+
+
+def _check(found: Mapping[str, int]) -> dict[str, str]:
+    if not found["calls"]:
+        return {"calls": "Calls: at least one."}
+    if found["cached"] > found["prompt"]:
+        told = f"{found['cached']:,} of {found['prompt']:,}"
+        return {"cached": f"Cached tokens are a part of the prompt: {told} cannot be."}
+    for name in COUNTS:
+        if found[name] * (1 if name == "calls" else found["calls"]) > _MOST:
+            return {name: f"{_LABELS[name]}: more than {_MOST:,} in all; calculate with fewer calls."}
+    return {}
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+# --- the answer
+
+
+def answer(catalog: Catalog, told: Told, question: Question, now: datetime) -> dict[str, Any]:
+    """What the template shows: ``problems``, ``why`` there is no price, or a receipt."""
+    facts: dict[str, Any] = {"question": question, "problems": dict(question.problems), "why": None, "receipt": None}
+    if question.problems:
+        return facts
+    at: datetime | str = question.at or now
+    try:
+        whole = catalog.cost(told["id"], question.all, at=at, bounds=True)
+        one = whole if question.calls == 1 else catalog.cost(told["id"], question.each, at=at)
+    except (Unpriced, NotFound) as error:
+        facts["why"] = str(error)
+    except UsageError as error:
+        facts["problems"]["at"] = str(error)
+    else:
+        facts["receipt"] = _receipt(whole, one, question, told["output_modalities"])
+    return facts
+
+
+def _receipt(whole: Receipt, one: Receipt, question: Question, outputs: list[str]) -> dict[str, Any]:
+    """`one` is that of a single call. Since all calls are alike, the doubts of a sum are none here."""
+    lines = [
+        {
+            "what": WORDS.get(it.counted, it.counted).capitalize(),
+            "unit": it.unit,
+            "quantity": words.count(it.quantity) if isinstance(it.quantity, int) else words.usd(it.quantity),
+            "rate": words.rate(it.rate, it.unit, outputs),
+            "amount": words.usd(it.amount),
+        }
+        for it in whole.lines
+    ]
+    return {
+        "lines": lines,
+        "total": words.usd(whole.total),
+        "per_call": words.usd(one.total),
+        "calls": question.calls,
+        "asked": _asked(question),
+        "at": whole.at,
+        "is_then": question.at is not None,
+        "in_force": list(in_force(whole)),
+        "bounds": None if whole.bounds is None else _bounds(whole.bounds),
+        "notes": [sentence(it[:1].upper() + it[1:]) for it in (*remarks(whole), origin(whole))],
+        "incomplete": [sentence(it) for it in one.incomplete],
+    }
+
+
+def _asked(question: Question) -> str:
+    """What was used, in words: ``1,000 calls of 2,000 (500 cached) + 300 tokens each``."""
+    it, calls = question.each, question.calls
+    cached = f" ({it.cached:,} cached)" if it.cached else ""
+    images = f" and {it.images:,} image{'' if it.images == 1 else 's'}" if it.images else ""
+    each = " each" if calls > 1 else ""
+    return (
+        f"{calls:,} call{'' if calls == 1 else 's'} of {it.prompt:,}{cached} + {it.completion:,} tokens{images}{each}"
+    )
+
+
+def _bounds(found: Bounds) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "why": found.why,
+        "excluded": [f"{key}: {reason}" for key, reason in found.excluded],
+        "shares": [
+            {
+                "provider": it.provider_name,
+                "key": it.key,
+                "cost": words.usd(it.cost),
+                "chance": words.percent(float(it.weight), 1),
+                "band": _BANDS[it.band],
+            }
+            for it in found.used
+        ],
+        "sums": [],
+    }
+    if found.lowest is None or found.expected is None or found.highest is None:
+        return facts
+    facts["sums"] = [
+        ("Lowest", words.usd(found.lowest), words.usd(found.lowest), _who(found.used, found.lowest)),
+        ("Expected", shown(found.expected), words.usd(found.expected), "as OpenRouter would choose among them"),
+        ("Highest", words.usd(found.highest), words.usd(found.highest), _who(found.used, found.highest)),
+    ]
+    return facts
+
+
+def _who(shares: tuple[Share, ...], cost: Decimal) -> str:
+    keys = [it.key for it in shares if it.cost == cost]
+    more = len(keys) - _NAMED
+    return ", ".join(keys[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+# --- what to send
+
+
+def request(catalog: Catalog, told: Told, each: Usage) -> dict[str, Any]:
+    """The body to send to OpenRouter as ``text``, the address ``to`` send it (None: it is no chat), and ``notes``.
+
+    Where not every endpoint can serve such a call, ``provider`` keeps those apart that cannot.
+    """
+    outputs = told["output_modalities"]
+    kind = next((name for name in outputs if name in _ELSEWHERE), None)
+    if kind is not None:
+        body: dict[str, Any] = {"model": told["id"]}
+        if kind == "embeddings":
+            body["input"] = "What is to be embedded"
+        return {"text": _json(body), "to": _ELSEWHERE[kind], "kind": kind, "notes": []}
+    body = {"model": told["id"], "messages": [{"role": "user", "content": "Say hello."}]}
+    if told["pricing_kind"] != "dynamic" and ("image" in outputs or "audio" in outputs):
+        body["modalities"] = [*outputs]
+    notes: tuple[str, ...] = ()
+    try:
+        found = catalog.select({
+            "models": [told["id"]], "allow": list(ALLOWED), "outputs": list(outputs), "limit": 1,
+            "usage": {"prompt": max(each.prompt, 1), "completion": each.completion},
+        })  # fmt: skip
+        if found.choices:
+            body |= {name: value for name, value in found.request().items() if name == "provider"}
+            notes = found.request_notes
+        elif (why := found.rejected.get(told["id"])) is not None:
+            notes = (f"no known endpoint can serve such a call: {why}",)
+    except UsageError:
+        # what was chosen from may be older than the page: the body is good without it
+        pass
+    return {
+        "text": _json(body),
+        "to": _CHAT,
+        "kind": None,
+        "notes": [sentence(it[:1].upper() + it[1:]) for it in notes],
+    }
+
+
+def _json(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, indent=2, ensure_ascii=False)

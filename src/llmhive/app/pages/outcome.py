@@ -1,0 +1,277 @@
+"""How a run is told on a page: its headline, its plan as rows, what the gate found, its steps; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from llmhive.app import steps
+from llmhive.app.pages import words
+from llmhive.catalog.gate import ADVICE
+from llmhive.catalog.pricing import exact
+from llmhive.catalog.view import View
+
+Facts = Mapping[str, Any]  #: a run, or a line of its plan, as JSON
+#: Lines of a plan on a page; the API has all of it.
+AT_MOST = 500
+_MOST_FINDINGS = 100
+_LONGEST = 120  #: letters of a text in a cell
+_MOST_NAMED = 12  #: of a finding's evidence
+#: What a line of a plan says, in the order in which lines are shown: its name, and how it is marked.
+_WHATS = {
+    "added": ("new", "good"),
+    "deactivated": ("gone", "bad"),
+    "reactivated": ("back", "good"),
+    "held": ("held", "warn"),
+    "repriced": ("repriced", "info"),
+    "changed": ("changed", ""),
+}
+_STATUSES = {
+    "running": "info", "completed": "good", "unchanged": "good", "held": "warn", "failed": "bad", "interrupted": "bad",
+    "skipped": "warn", "reused": "", "pending": "warn", "delivered": "good", "given up": "bad",
+}  # fmt: skip
+_OUTCOMES = {
+    "held": ("held", "warn"), "released": ("confirmed", "good"), "accepted": ("accepted", "good"),
+    "flagged": ("noted", "info"),
+}  # fmt: skip
+KINDS = {
+    "regular": "Sync", "research": "Research", "bootstrap": "Bootstrap", "backfill": "Backfill", "rollback": "Rollback",
+}  # fmt: skip
+_COUNTS = (
+    ("added", "new"), ("deactivated", "gone"), ("reactivated", "back"), ("repriced", "repriced"),
+    ("changed", "changed"), ("held", "held"), ("unreadable", "unreadable"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a plan."""
+
+    what: str
+    mark: str  #: the class of its badge
+    model: str
+    field: str
+    before: str
+    after: str
+    moved: str = ""  #: of a price: by how much, in words
+    direction: str = ""  #: likewise: ``up`` is cheaper, ``down`` dearer
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the gate found, with its evidence."""
+
+    outcome: str
+    mark: str
+    rule: str
+    model: str | None
+    field: str | None
+    reason: str
+    evidence: Sequence[tuple[str, str]]
+    advice: Sequence[tuple[str, bool]]  #: pieces of text, and whether each is a command
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A run as a page shows it."""
+
+    run: Facts
+    kind: str
+    headline: str
+    mark: str  #: the class of its status
+    lasted: str
+    rows: Sequence[Row]
+    left: int  #: lines of the plan that are not among `rows`
+    findings: Sequence[Finding]
+    more_findings: int  #: that are not among them
+    steps: Sequence[tuple[Facts, str]]  #: each with what it did
+    reused: str | None  #: what earlier runs of the day did for it
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes on."""
+        return bool(self.run["status"] == "running")
+
+
+def told(run: Facts, view: View, now: datetime) -> Told:
+    """A run with its plan and its verdicts, as JSON."""
+    plan = run.get("plan") or []
+    known, verdicts = run.get("steps") or [], run.get("verdicts") or []
+    # what is held comes before what is only worth knowing
+    verdicts = sorted(verdicts, key=lambda it: bool(it["outcome"] != "held"))
+    return Told(
+        run, _kind(run), headline(run, now), mark(run["status"]),
+        lasted(run, now), rows(plan, view), max(0, len(plan) - AT_MOST),
+        [_finding(it, run["id"], view) for it in verdicts[:_MOST_FINDINGS]], max(0, len(verdicts) - _MOST_FINDINGS),
+        [(it, steps.told(it, _dated)) for it in known if it["status"] != "reused"], steps.taken_over(known),
+    )  # fmt: skip
+
+
+def _kind(run: Facts) -> str:
+    return KINDS.get(run["kind"]) or str(run["kind"])
+
+
+def mark(status: str) -> str:
+    """The class of a status's badge."""
+    return _STATUSES.get(status, "")
+
+
+def counts(run: Facts) -> str:
+    """What a run did, without what it did not."""
+    return ", ".join(f"{run[name]:,} {what}" for name, what in _COUNTS if run[name])
+
+
+def lasted(run: Facts, now: datetime) -> str:
+    """How long a run took, or has been running."""
+    seconds = run["duration_seconds"]
+    if seconds is None:
+        seconds = max(0.0, (now - words.instant(run["started_at"])).total_seconds())
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def headline(run: Facts, now: datetime) -> str:
+    """How a run ended, in a sentence."""
+    kind, status, did = _kind(run), run["status"], counts(run)
+    if status == "running":
+        return f"It has been running for {lasted(run, now)}."
+    if status == "held":
+        why = str(run["error"]).rstrip(".")
+        return f"The gate would hold this answer: {why}." if run["dry_run"] else f"Held by the gate: {why}."
+    if status in {"failed", "interrupted"}:
+        return f"{kind} {status}: {run['error'] or 'no reason was given'}"
+    if run["dry_run"]:
+        who = "Rolling back" if run["kind"] == "rollback" else f"A sync that sees {run['models_seen']:,} models"
+        return f"{who} would do this: {did}." if did else f"{who} would change nothing."
+    if run["kind"] == "rollback" and not did:
+        return "The catalog was as the snapshot has it already: nothing changed."
+    of = f"{run['models_seen']:,} models: " if run["models_seen"] else ""
+    return f"{of}{did or 'nothing new in the model list'}."
+
+
+# --- the plan
+
+
+def rows(plan: Sequence[Facts], view: View, at_most: int = AT_MOST) -> list[Row]:
+    """The first lines of a plan, by what they say."""
+    order = {what: position for position, what in enumerate(_WHATS)}
+    found = sorted(plan, key=lambda it: order.get(it["what"], len(order)))
+    return [_row(it, view) for it in found[:at_most]]
+
+
+def _row(line: Facts, view: View) -> Row:
+    what, kind = _WHATS.get(line["what"], (line["what"], ""))
+    model, field, before, after = line["id"], line["field"], line["before"], line["after"]
+    if line["what"] == "added":
+        return Row(what, kind, model, "", "", str(after or ""))
+    if line["what"] in {"deactivated", "reactivated"}:
+        return Row(what, kind, model, "", "", "")
+    if isinstance(before, list) and isinstance(after, list) and not any(isinstance(it, dict) for it in before + after):
+        lost, gained = ([f"{it}" for it in one if it not in other] for one, other in ((before, after), (after, before)))
+        return Row(what, kind, model, name_of(field), _signed("−", lost), _signed("+", gained))
+    moved, direction = _moved(field, before, after)
+    outputs = outputs_of(model, view)
+    old, new = value(field, before, outputs), value(field, after, outputs)
+    return Row(what, kind, model, name_of(field), old, new, moved, direction)
+
+
+def _signed(sign: str, items: Iterable[str]) -> str:
+    return _short(" ".join(f"{sign}{it}" for it in items))
+
+
+def outputs_of(model: str, view: View) -> Any:
+    """What a model gives, which tells what its prices are for."""
+    entry = view.by_id.get(model)
+    return () if entry is None else entry.row["output_modalities"]
+
+
+def name_of(field: str | None) -> str:
+    """What a field is called."""
+    if field is None:
+        return ""
+    unit = field.removeprefix("pricing.")
+    if unit == "overrides":
+        return unit
+    return f"{words.unit_name(unit)} price" if unit != field else field.replace("_", " ")
+
+
+def value(field: str | None, it: Any, outputs: Any = ()) -> str:
+    """A value of a field; prices per million where they are per token."""
+    unit = (field or "").removeprefix("pricing.")
+    if field == "pricing":
+        return "all its prices" if it else words.UNKNOWN
+    if unit == "overrides":
+        return f"{len(it)} override{'' if len(it) == 1 else 's'}" if it else "none"
+    if unit != field and isinstance(it, str) and (rate := exact(it)) is not None:
+        return "varies" if rate < 0 else words.rate(rate, unit, outputs)
+    return _short(_plain(it))
+
+
+def _plain(it: Any) -> str:
+    match it:
+        case None:
+            return words.UNKNOWN
+        case bool():
+            return "yes" if it else "no"
+        case int():
+            return f"{it:,}"
+        case dict():
+            return ", ".join(f"{name} {_plain(part)}" for name, part in it.items()) or "none"
+        case list():
+            return ", ".join(map(_plain, it)) or "none"
+    return str(it)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
+
+
+def _moved(field: str | None, before: Any, after: Any) -> tuple[str, str]:
+    """By how much a price moved, in words, and whether that is better."""
+    if not (field or "").startswith("pricing.") or not isinstance(before, str) or not isinstance(after, str):
+        return "", ""
+    old, new = exact(before), exact(after)
+    if old is None or new is None or old <= 0 or new < 0 or old == new:
+        return "", ""
+    share = (new - old) / old * 100
+    much = "less than 0.1" if abs(share) < Decimal("0.1") else f"{abs(share):.1f}".removesuffix(".0")
+    return (f"▼ {much} % cheaper", "up") if new < old else (f"▲ {much} % dearer", "down")
+
+
+# --- what the gate found
+
+
+def _finding(found: Facts, run_id: int | None, view: View) -> Finding:
+    outcome, kind = _OUTCOMES.get(found["outcome"], (found["outcome"], ""))
+    advice = ADVICE.get(found["rule"], "") if found["outcome"] == "held" and run_id is not None else ""
+    pieces = enumerate(advice.replace("RUN", str(run_id)).split("`"))
+    return Finding(
+        outcome, kind, found["rule"].replace("_", " "), found["model_id"], name_of(found["field"]) or None,
+        f"{str(found['reason']).rstrip('.')}.",
+        [(name.replace("_", " "), _evidence(name, it, found, view)) for name, it in found["evidence"].items()],
+        [(piece, place % 2 == 1) for place, piece in pieces if piece],
+    )  # fmt: skip
+
+
+def _evidence(name: str, it: Any, found: Facts, view: View) -> str:
+    if isinstance(it, list):
+        shown = ", ".join(map(_plain, it[:_MOST_NAMED]))
+        return shown if len(it) <= _MOST_NAMED else f"{shown} and {len(it) - _MOST_NAMED:,} more"
+    if name in {"before", "after"} and found["model_id"] is not None:
+        # with the pricing as a whole it is of one unit
+        unit = found["evidence"].get("unit")
+        return value(f"pricing.{unit}" if unit else found["field"], it, outputs_of(found["model_id"], view))
+    if name == "since" and isinstance(it, str):
+        return words.moment(it)
+    return _plain(it)
+
+
+def _dated(text: str) -> str:
+    """When something was true, as its source dates it: an instant as all are shown, a day or words as they are."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return words.moment(at) if "T" in text and at.tzinfo is not None else text

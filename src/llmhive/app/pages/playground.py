@@ -1,0 +1,244 @@
+"""The selection playground: a need as a form, and beside it the shortlist with everything that explains it.
+
+How a need is read is in `needs`, how a shortlist is told in `shortlists`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from llmhive.app.pages import needs, options
+from llmhive.app.pages.needs import LISTS, Reading
+from llmhive.app.pages.site import Asked, Page, Site
+from llmhive.catalog.capability import CAPABILITIES
+from llmhive.catalog.need import ALLOWED, MOST_CHOICES, OBJECTIVES, PARTS, TASKS
+from llmhive.catalog.role import ROLES
+from llmhive.catalog.usage import FIELDS
+from llmhive.catalog.view import View
+from llmhive.errors import NotFound, UsageError
+
+PATH = "/select"
+_UNREADABLE = 422
+_MOST_COMPARED = 6
+#: Capabilities that people ask for first.
+COMMON = (
+    "vision", "tools", "structured_outputs", "reasoning", "file_input", "audio_input", "prompt_caching", "web_search",
+)  # fmt: skip
+#: What to start from: its name, and the need as the fields of the form.
+PRESETS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "Cheapest with tools": (("objective", "price"), ("require", "tools")),
+    "Best coder": (("task", "programming"), ("objective", "quality"), ("require", "tools")),
+    "Best vision under $1": (("objective", "quality"), ("require", "vision"), ("max_prompt", "1")),
+    "Long context": (("role", "long-context"),),
+    "Fastest": (("role", "fast"),),
+}
+#: Fields, as the form calls them.
+LABELS = {
+    "task": "Task", "role": "Role", "of": "From model", "objective": "What makes it better",
+    "quality": "Weight of quality", "price": "Weight of price", "speed": "Weight of speed", "require": "It can",
+    "inputs": "Takes", "outputs": "Gives", "min_context": "Context, at least", "min_output": "Answer, at least",
+    "max_prompt": "Prompt, at most", "max_completion": "Completion, at most", "providers": "Only these providers",
+    "exclude_providers": "None of these providers", "quantizations": "Quantized", "zdr": "Keeps no data",
+    "min_uptime": "Uptime, at least", "max_latency": "First token, at most", "min_throughput": "Speed, at least",
+    "models": "Only these models", "exclude": "None of these models", "allow": "Allow",
+    "lasting_days": "Lasts, at least", "prompt": "Prompt tokens", "completion": "Completion tokens",
+    "stick_to": "Model in use", "margin": "Margin", "limit": "Choices", "as_of": "As of",
+    "explain": "Why not this model", "rejected": "Who is out",
+    "cached": "Cached", "written": "Written to cache", "written_1h": "Written for 1 h", "reasoning": "Reasoning",
+    "audio": "Audio in", "audio_cached": "Audio cached", "audio_output": "Audio out", "image_tokens": "Image tokens in",
+    "image_output": "Image tokens out", "images": "Images", "requests": "Requests", "web_searches": "Web searches",
+}  # fmt: skip
+#: What stands folded, and opens where something in it is told.
+FOLDED: Mapping[str, tuple[str, ...]] = {
+    "sizes": ("inputs", "outputs", "min_output"),
+    "service": (
+        "providers",
+        "exclude_providers",
+        "quantizations",
+        "zdr",
+        "min_uptime",
+        "max_latency",
+        "min_throughput",
+    ),
+    "which": ("models", "exclude", "allow", "lasting_days"),
+    "usage": FIELDS,
+    "use": ("stick_to", "margin"),
+    "weights": PARTS,
+    "answer": ("limit", "as_of"),
+}  # fmt: skip
+_MORE = tuple((it.name, it.title) for it in CAPABILITIES if it.name not in COMMON)
+_TITLES = {it.name: it.title for it in CAPABILITIES}
+
+
+class Form(NamedTuple):
+    """The fields as they were filled in."""
+
+    given: QueryParams
+
+    def value(self, name: str) -> str:
+        """Of a field of one line."""
+        values = [it.strip() for it in self.given.getlist(name) if it.strip()]
+        return ", ".join(needs.names(values)) if name in LISTS or name == "explain" else (values or [""])[-1]
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Of a list."""
+        return needs.names(self.given.getlist(name))
+
+    def others(self) -> str:
+        """What is required beside what has a box."""
+        return ", ".join(it for it in self.names("require") if it not in _TITLES)
+
+    def is_open(self, part: str) -> bool:
+        """Whether something of a folded part is told."""
+        return any(self.value(name) for name in FOLDED[part])
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something is required that is not among the common."""
+        return any(it not in COMMON for it in self.names("require"))
+
+
+def add_to(site: Site) -> None:
+    """Register the routes."""
+
+    @site.get(PATH, section="select")
+    def select(asked: Asked) -> Page:
+        reading = needs.read(asked.query)
+        facts, troubles = _found(asked, reading)
+        told = {
+            "form": Form(asked.query),
+            "troubles": [(name, LABELS.get(name, name), text) for name, text in troubles.items()],
+            "wrong": frozenset(troubles),
+            "presets": presets(asked.query),
+            "labels": LABELS,
+            "roles": [(name, it.title) for name, it in ROLES.items()],
+            "tasks": [(name, name) for name in TASKS],
+            "objectives": tuple(OBJECTIVES),
+            "parts": PARTS,
+            "common": [(name, _TITLES[name]) for name in COMMON],
+            "more": _MORE,
+            "inputs": modalities(asked.view, "input_modalities"),
+            "outputs": modalities(asked.view, "output_modalities"),
+            "allowed": ALLOWED,
+            "counts": [it for it in FIELDS if it not in {"prompt", "completion"}],
+            "most": MOST_CHOICES,
+            "model_options": options.models(asked.view),
+            "found": facts,
+        }
+        return Page("select.html", "Select", told, _UNREADABLE if troubles else 200)
+
+
+def presets(query: QueryParams) -> list[tuple[str, str, bool]]:
+    """The presets: name, address, whether that is what is asked now."""
+    now = sorted((name, value.strip()) for name, value in query.multi_items() if value.strip())
+    return [(name, f"{PATH}?{urlencode(fields)}", sorted(fields) == now) for name, fields in PRESETS.items()]
+
+
+def modalities(view: View, field: str) -> list[str]:
+    """What active models take, or give."""
+    return sorted({it for entry in view.entries if entry.is_active for it in entry.row[field]})
+
+
+def link(query: QueryParams, **changes: Any) -> str:
+    """The address with some fields set anew; None takes one out."""
+    kept = [(name, value) for name, value in query.multi_items() if name not in changes and value.strip()]
+    kept += [(name, value) for name, value in changes.items() if value is not None]
+    return f"{PATH}?{urlencode(kept)}" if kept else PATH
+
+
+def relaxed(query: QueryParams, changes: Mapping[str, str | None]) -> str | None:
+    """The address with less asked, as `shortlists.Relaxed` says; None where that is the same."""
+    kept = QueryParams([it for it in query.multi_items() if it[0] != "explain"])
+    set_anew: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name == "allow":
+            set_anew[name] = ",".join((*needs.names(kept.getlist(name)), str(value)))
+        elif value is not None:
+            left = [it for it in needs.names(kept.getlist(name)) if it.lower() != value]
+            set_anew[name] = ",".join(left) or None
+        else:
+            # what a role fills in goes only where it is told otherwise
+            set_anew[name] = "0" if kept.get("role") and name in {"min_context", "lasting_days"} else None
+    found = link(kept, **set_anew)
+    return None if found == link(kept) else found
+
+
+def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mapping[str, str]]:
+    """What is chosen, as the template shows it, and what is wrong with the need."""
+    if reading.need is None:
+        return None, reading.troubles
+    try:
+        shortlist = asked.catalog.select(reading.need, as_of=reading.as_of)
+    except NotFound as error:
+        if not asked.view.entries:
+            return None, {"": "The catalog is empty: nothing has been synced yet, so there is nothing to choose from."}
+        return None, {"of": str(error)}
+    except UsageError as error:
+        field = needs.field_of(str(error), reading.document)
+        return None, {field or ("" if reading.as_of is None else "as_of"): str(error)}
+    # numpy comes with it, which no other page needs
+    from llmhive.app.pages import shortlists
+
+    need, explained, missing = shortlist.need, [], []
+    for name in reading.explain:
+        try:
+            explained.append(shortlists.explained(shortlist, shortlist.explain(name)))
+        except NotFound as error:
+            missing.append((name, str(error)))
+    relaxing = [] if shortlist.total else list(_ways_out(asked, reading, shortlists.relaxing(shortlist)))
+    facts = {
+        "total": shortlist.total,
+        "all": shortlist.total + len(shortlist.rejected),
+        "title": shortlists.title(need),
+        "request_size": shortlists.request_size(need),
+        "as_of": shortlist.as_of,
+        "is_past": reading.as_of is not None,
+        "at": shortlist.at,
+        "notes": [it for it in shortlist.notes if it != shortlist.nothing],
+        "choices": shortlists.chosen(shortlist),
+        "flips": shortlists.flips(shortlist.flip_points),
+        "out": shortlists.out(shortlist, _popular(asked)),
+        "rejected": list(shortlist.rejected.items()) if reading.has_rejected else None,
+        "show_rejected": link(asked.query, rejected="all") + "#out",
+        "why": lambda model_id: link(asked.query, explain=model_id) + "#explained",
+        "relaxing": relaxing,
+        "explained": explained,
+        "missing": missing,
+        "compare": f"/compare?{urlencode([('model', it) for it in shortlist.ids[:_MOST_COMPARED]])}",
+        "request": json(shortlist.request()) if shortlist.choices else None,
+        "request_notes": shortlist.request_notes,
+        "need": json(reading.body),
+    }
+    return facts, {}
+
+
+def _ways_out(asked: Asked, reading: Reading, told: Iterable[Any]) -> Iterator[tuple[str, int, str | None]]:
+    """What to ask less of, how many models qualify then, and where that is; None: there is no field for it."""
+    for it in told:
+        url = relaxed(asked.query, it.changes)
+        if url is None:
+            yield it.what, it.models, None
+            continue
+        # what takes the place of a condition may keep others away
+        then = needs.read(QueryParams(url.partition("?")[2])).need
+        total = 0 if then is None else asked.catalog.select(then, as_of=reading.as_of).total
+        if total:
+            yield it.what, total, url
+
+
+def json(document: Mapping[str, Any]) -> str:
+    """A document as people read it."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def _popular(asked: Asked) -> Sequence[str]:
+    """Ids that people know, the best known first; none where nobody ranked them."""
+    try:
+        return [it["model"] for it in asked.catalog.ranking()["data"] if it["model"] is not None]
+    except NotFound:
+        return ()

@@ -1,0 +1,367 @@
+"""The pages of a service: how each is asked for, answered and refused. Start reading here; then the room of a page.
+
+A room says with `Site.get` what it shows at an address: a function of what was `Asked`, which runs in a thread and
+returns a `Page` (a template and its facts), something `Sent` as it is, or where one is `Moved` to. What changes
+something is said with `Site.post`; it is called only for who may write, from a form of ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import jinja2
+from fastapi import FastAPI
+from starlette.datastructures import FormData, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from llmhive.app.http import problem
+from llmhive.app.http.auth import REFUSED, Denied
+from llmhive.app.http.memory import accepts_gzip, is_known
+from llmhive.app.http.service import Refusal, Service
+from llmhive.app.library import Catalog
+from llmhive.app.pages import words
+from llmhive.app.pages.assets import Assets
+from llmhive.app.pages.session import Sessions, Standing
+from llmhive.catalog.view import View
+from llmhive.errors import LLMHiveError, NotFound, UsageError
+from llmhive.version import VERSION
+
+T = TypeVar("T")
+#: plotly adds style elements without a text, and fills them by script: that, and no text, is allowed inline
+_NO_TEXT = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+POLICY = (
+    f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{_NO_TEXT}'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+#: Sections of the navigation: its address, its name.
+SECTIONS = {
+    "catalog": ("/", "Catalog"),
+    "rankings": ("/rankings", "Rankings"),
+    "compare": ("/compare", "Compare"),
+    "changes": ("/changes", "Changes"),
+    "select": ("/select", "Select"),
+    "operations": ("/operations", "Operations"),
+}
+#: A catalog older than this is told to be old on every page.
+_OLD = timedelta(days=1)
+_WORTH_PACKING = 1000  #: bytes
+_LEVEL = 5  #: of gzip: more takes longer than it saves on the way
+_MOST_FIELDS = 64
+_SIGN_IN = "Only who may write can do that. Sign in with AUTH_TOKEN first."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, by whom, and what it is answered from."""
+
+    catalog: Catalog
+    view: View
+    query: QueryParams
+    path: Mapping[str, str]
+    now: datetime
+    age: int | None  #: of the catalog, in seconds; None while it is empty
+    base: str  #: scheme and host
+    standing: Standing
+
+    @property
+    def can_write(self) -> bool:
+        """Whether actions would be accepted."""
+        return self.standing.can_write
+
+
+@dataclass(frozen=True)
+class Page:
+    """A template with what it shows."""
+
+    template: str
+    title: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Bytes as they are."""
+
+    content: bytes
+    media_type: str
+    file_name: str | None = None  #: of a download
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Go on there."""
+
+    to: str
+
+
+Answer = Page | Sent | Moved | Response
+Read = Callable[[Asked], Answer] | Callable[[Asked], Awaitable[Answer]]
+Write = Callable[[Asked, FormData, Request], Awaitable[Answer]]
+
+
+class _Route(Route):
+    """A route that the counts know by its pattern, as they know FastAPI's."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, more = super().matches(scope)
+        return match, {**more, "route": self}
+
+
+class Site:
+    """The pages of one service."""
+
+    def __init__(self, app: FastAPI, service: Service) -> None:
+        self.service = service
+        self.sessions = Sessions(service.settings, service.access, now=service.now)
+        self.assets = Assets()
+        self._app = app
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("llmhive.app.pages"), autoescape=True, undefined=jinja2.StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+        )  # fmt: skip
+        self._templates.filters.update(words.FILTERS)
+        self._templates.globals.update(
+            words.GLOBALS, asset=self.assets.url, sections=SECTIONS, version=VERSION, may_sign_in=self.sessions.is_open
+        )
+
+    def get(
+        self, path: str, *, section: str | None, has_form: bool = False, is_open: bool = False
+    ) -> Callable[[Read], Read]:
+        """Say what is read at an address: in a thread, unless it is a coroutine function. `has_form`: it has forms that
+        write, so no cache may keep it; `is_open`: also by who may not read the catalog.
+        """
+
+        def register(read: Read) -> Read:
+            async def answer(request: Request) -> Response:
+                return await self._get(request, read, section, has_form=has_form, is_open=is_open)
+
+            self._app.router.routes.append(_Route(path, answer, methods=["GET"], include_in_schema=False))
+            return read
+
+        return register
+
+    def post(self, path: str, *, section: str | None = "operations", is_open: bool = False) -> Callable[[Write], Write]:
+        """Say what a form of ours does at an address; it is called for who may write, with `is_open` for anybody."""
+
+        def register(write: Write) -> Write:
+            async def answer(request: Request) -> Response:
+                return await self._post(request, write, section, is_open=is_open)
+
+            self._app.router.routes.append(_Route(path, answer, methods=["POST"], include_in_schema=False))
+            return write
+
+        return register
+
+    def asked(self, request: Request, standing: Standing) -> Asked:
+        """What a request asks for."""
+        kept = self.service.memory.newest
+        return Asked(
+            self.service.catalog, kept.view, request.query_params, request.path_params, self.service.now(), kept.age(),
+            f"{request.url.scheme}://{request.url.netloc}", standing,
+        )  # fmt: skip
+
+    def render(self, page: Page, asked: Asked, section: str | None) -> str:
+        """A page as HTML."""
+        return self._templates.get_template(page.template).render(
+            page.facts, title=page.title, section=section, asked=asked, notes=self._notes(asked), now=asked.now
+        )
+
+    def stream(self, page: Page, asked: Asked, section: str | None) -> jinja2.environment.TemplateStream:
+        """A page as HTML, piece by piece."""
+        return self._templates.get_template(page.template).stream(
+            page.facts, title=page.title, section=section, asked=asked, notes=self._notes(asked), now=asked.now
+        )
+
+    def template(self, name: str) -> jinja2.Template:
+        """A template by its name."""
+        return self._templates.get_template(name)
+
+    # --- answering
+
+    async def _get(
+        self, request: Request, read: Read, section: str | None, *, has_form: bool, is_open: bool
+    ) -> Response:
+        threads = self.service.threads
+        standing = await threads.run(self.sessions.standing, request)
+        asked = self.asked(request, standing)
+        if not (standing.can_read or is_open):
+            return self.turn_away(request)
+        try:
+            if inspect.iscoroutinefunction(read):
+                answer = await read(asked)
+                return self.finish(answer, request, asked, section, has_form=has_form)
+            return await threads.run(
+                lambda: self.finish(read(asked), request, asked, section, has_form=has_form)  # type: ignore[arg-type]
+            )
+        except (LLMHiveError, Refusal, Denied) as error:
+            return self.refuse(request, error, asked)
+
+    async def _post(self, request: Request, write: Write, section: str | None, *, is_open: bool) -> Response:
+        standing = await self.service.threads.run(self.sessions.standing, request)
+        asked = self.asked(request, standing)
+        try:
+            self.sessions.check_origin(request)
+            form = await self._form(request)
+            self.sessions.check_form(request, form)
+            if not (standing.can_write or is_open):
+                raise Denied(403, _SIGN_IN)
+            return self.finish(await write(asked, form, request), request, asked, section, has_form=True)
+        except (LLMHiveError, Refusal, Denied) as error:
+            return self.refuse(request, error, asked)
+
+    async def _form(self, request: Request) -> FormData:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/x-www-form-urlencoded":
+            raise Refusal(problem.Problem(415, "This address takes a form of these pages. Programs use the API."))
+        text = (await self.service.content(request)).decode("ascii", "replace")
+        try:
+            fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError as error:
+            raise UsageError(f"The form has more than {_MOST_FIELDS} fields.") from error
+        return FormData([*fields])
+
+    def finish(
+        self, answer: Answer, request: Request, asked: Asked, section: str | None, *, has_form: bool = False
+    ) -> Response:
+        """An answer as a response, in the frame of the pages."""
+        if isinstance(answer, Moved):
+            return RedirectResponse(answer.to, 303, {**HEADERS, "Cache-Control": "no-store"})
+        if isinstance(answer, Response):
+            answer.headers.update(HEADERS)
+            return answer
+        headers = dict(HEADERS)
+        if isinstance(answer, Sent):
+            content, status, kind = answer.content, 200, answer.media_type
+            if answer.file_name is not None:
+                headers["Content-Disposition"] = f'attachment; filename="{answer.file_name}"'
+        else:
+            content, status, kind = self.render(answer, asked, section).encode(), answer.status, "text/html"
+        response = self._packed(request, content, status, headers, kind, is_kept=not has_form)
+        if has_form:
+            self.sessions.keep_form(request, response, asked.standing)
+        return response
+
+    def _packed(
+        self, request: Request, content: bytes, status: int, headers: dict[str, str], kind: str, *, is_kept: bool
+    ) -> Response:
+        headers["Vary"] = "Accept-Encoding, Cookie"
+        headers["Cache-Control"] = "private, no-cache" if is_kept else "no-store"
+        if is_kept and status == 200:
+            etag = f'W/"{hashlib.sha256(content).hexdigest()[:24]}"'
+            headers["ETag"] = etag
+            if is_known(request.headers.get("if-none-match", "").encode(), etag.encode()):
+                return Response(status_code=304, headers=headers)
+        if len(content) >= _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", "").encode()):
+            headers["Content-Encoding"] = "gzip"
+            content = gzip.compress(content, _LEVEL, mtime=0)
+        return Response(content, status, headers, kind)
+
+    def turn_away(self, request: Request) -> Response:
+        """Who may not read: a person goes on to sign in; raises `Denied` for a program."""
+        if not _is_person(request):
+            raise Denied(401, REFUSED)
+        return self.sessions.ask_to_sign_in(request)
+
+    def refuse(self, request: Request, error: Exception, asked: Asked) -> Response:
+        """An error as a page."""
+        if isinstance(error, Refusal):
+            found = error.problem
+        elif isinstance(error, Denied):
+            found = problem.Problem(error.status, error.detail)
+        else:
+            assert isinstance(error, LLMHiveError)
+            found = problem.of(error)
+        return self.tell(request, found.status_code, found.detail, asked)
+
+    def tell(self, request: Request, status: int, detail: str, asked: Asked) -> Response:
+        """A page that says what went wrong."""
+        page = Page("error.html", HTTPStatus(status).phrase, {"detail": detail, "status": status}, status)
+        response = self.finish(page, request, asked, None, has_form=True)
+        if status == 503:
+            response.headers["Retry-After"] = problem.AGAIN
+        return response
+
+    def _notes(self, asked: Asked) -> list[tuple[str, str]]:
+        """What every page must tell: the kind of note, and its text."""
+        view, found = asked.view, []
+        if not asked.standing.can_read:
+            # who is not let in learns nothing of the catalog
+            return []
+        if view.source is None:
+            found.append(("warn", "The catalog is empty: nothing has been synced yet."))
+        elif view.source == "bootstrap":
+            found.append((
+                "warn",
+                "These are the bootstrap facts shipped with LLMHive: nothing has been synced from OpenRouter yet. The "
+                "first sync that works replaces them.",
+            ))  # fmt: skip
+        elif view.as_of is not None and asked.now - view.as_of > _OLD:
+            found.append(
+                ("warn", f"The catalog is as it was {words.ago(view.as_of, asked.now)}: no sync worked since.")
+            )
+        if view.pinned is not None:
+            found.append(("info", f"The catalog is pinned to the snapshot {view.pinned}: syncs do not change it."))
+        if not self.service.live.is_reachable:
+            found.append(("bad", "The database does not answer. The catalog is shown from memory."))
+        return found
+
+
+def add_to(app: FastAPI, service: Service) -> None:
+    """Add the pages to a service's routes."""
+    from llmhive.app.pages import changes, compare, figures, listing, model, operations, playground, rankings, signing
+
+    site = Site(app, service)
+    for room in (listing, model, rankings, compare, changes, playground, operations, figures, signing):
+        room.add_to(site)
+    site.assets.add_to(app)
+    _add_missing(app, site)
+
+
+def _add_missing(app: FastAPI, site: Site) -> None:
+    """People who follow a wrong link get a page; programs get a problem, as before."""
+    of_programs: Any = app.exception_handlers[HTTPException]
+
+    @app.exception_handler(HTTPException)
+    async def missing(request: Request, error: HTTPException) -> Response:
+        is_ours = _is_person(request) and not request.url.path.startswith("/api/")
+        if error.status_code not in {404, 405} or not is_ours:
+            response: Response = await of_programs(request, error)
+            return response
+        standing = await site.service.threads.run(site.sessions.standing, request)
+        if not standing.can_read:
+            return site.turn_away(request)
+        return site.tell(
+            request, error.status_code, f"There is no page at {request.url.path[:200]}.", site.asked(request, standing)
+        )
+
+
+def _is_person(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+def require(found: T | None, why: str) -> T:
+    """What was found; raises `NotFound` where it is nothing."""
+    if found is None:
+        raise NotFound(why)
+    return found
