@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from llmhive.app.library import Catalog
-from llmhive.app.pages import atom
+from llmhive.app.pages import changes_atom
 from llmhive.app.pages.changes import PER_PAGE, chips, chosen, counts, matching, read, shown, span
-from llmhive.app.pages.news import KINDS, Happening, by_size, judged, put_together, told
+from llmhive.app.pages.changes_told import KINDS, Happening, by_size, judged, put_together, told
 from llmhive.catalog.model import instant
 from llmhive.catalog.view import Entry, View
 from llmhive.errors import UsageError
@@ -161,15 +161,15 @@ def test_all_pages_together_have_each_happening_once(changes: list[dict[str, Any
 @given(many)
 def test_the_feed_is_atom_whatever_happened(changes: list[dict[str, Any]]) -> None:
     found = put_together(changes)
-    content = atom.feed(
-        found, {"acme/one": atom.Known(HOSTILE, ["text"])}, base="http://127.0.0.1:1", path="/changes.atom?a=1&b=<",
-        page="/changes", title=HOSTILE, as_of=NOW,
+    content = changes_atom.feed(
+        found, {"acme/one": changes_atom.Known(HOSTILE, ["text"])}, base="http://127.0.0.1:1",
+        path="/changes.atom?a=1&b=<", page="/changes", title=HOSTILE, as_of=NOW,
     )  # fmt: skip
     ids = check_atom(content)
-    assert len(ids) == min(sum(len(it.parts) for it in found), atom.MOST)
+    assert len(ids) == min(sum(len(it.parts) for it in found), changes_atom.MOST)
     # more becomes known: the ids stay
     later = [it | {"confirmed_at": "2026-08-30T00:00:00Z", "reverted_at": "2026-08-30T00:00:00Z"} for it in changes]
-    again = atom.feed(put_together(later), {}, base="http://b", path="/", page="/", title="t", as_of=NOW)
+    again = changes_atom.feed(put_together(later), {}, base="http://b", path="/", page="/", title="t", as_of=NOW)
     assert set(check_atom(again)) == set(ids)
 
 
@@ -492,15 +492,15 @@ def test_two_years_are_on_the_pages_once_and_judged_by_their_prices(years: list[
 @pytest.mark.history
 def test_all_of_two_years_can_be_told_and_fed(years: list[dict[str, Any]]) -> None:
     found = put_together(years)
-    ids = {atom.entry_id(it.model_id, it.at, part.what) for it in found for part in it.parts}
+    ids = {changes_atom.entry_id(it.model_id, it.at, part.what) for it in found for part in it.parts}
     assert len(ids) == sum(len(it.parts) for it in found)
     for it in found:
         for part in it.parts:
             for piece in told(part, ["text"]):
                 assert "None" not in piece
                 assert "Decimal" not in piece
-    content = atom.feed(found, {}, base="http://h", path="/changes.atom", page="/changes", title="t", as_of=NOW)
-    assert len(check_atom(content)) == atom.MOST
+    content = changes_atom.feed(found, {}, base="http://h", path="/changes.atom", page="/changes", title="t", as_of=NOW)
+    assert len(check_atom(content)) == changes_atom.MOST
 
 
 @pytest.mark.history

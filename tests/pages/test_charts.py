@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.app.library import Catalog
-from llmhive.app.pages import charts
+from llmhive.app.pages import plots
 from llmhive.catalog.pricing import PER_TOKEN
 from tests.catalog import strategies as our
 from tests.pages import house
@@ -47,7 +47,7 @@ some_rates = st.none() | st.sampled_from(["0", "0.000001", "0.00000026917", "0.0
 
 def test_plotly_is_only_asked_to_draw() -> None:
     """The figures are made without it: it takes long to import."""
-    assert "import plotly" not in Path(charts.__file__).read_text()
+    assert "import plotly" not in Path(plots.__file__).read_text()
 
 
 # --- prices
@@ -121,7 +121,7 @@ def lines(figure: Mapping[str, Any]) -> list[Row]:
 @our.laws
 @given(histories(), st.integers(0, 99))
 def test_each_step_is_the_price_in_force(rows: list[Row], seed: int) -> None:
-    figure = charts.prices(rows, now=NOW)
+    figure = plots.prices(rows, now=NOW)
     if figure is None:
         assert all(it["rate"] is None for it in rows)
         return
@@ -140,7 +140,7 @@ def test_each_step_is_the_price_in_force(rows: list[Row], seed: int) -> None:
 @our.laws
 @given(histories())
 def test_held_and_conditional_lines_look_it(rows: list[Row]) -> None:
-    figure = charts.prices(rows, now=NOW)
+    figure = plots.prices(rows, now=NOW)
     for trace in lines(figure or {"data": []}):
         is_held, is_override = trace["name"].endswith(", held"), " " in trace["name"].removeprefix("Web search")
         assert trace["line"]["shape"] == "hv"
@@ -155,7 +155,7 @@ def test_held_and_conditional_lines_look_it(rows: list[Row]) -> None:
 @our.laws
 @given(histories())
 def test_on_hover_all_prices_in_force_are_read_exactly(rows: list[Row]) -> None:
-    figure = charts.prices(rows, now=NOW)
+    figure = plots.prices(rows, now=NOW)
     for trace in [] if figure is None else [it for it in figure["data"] if it["meta"].get("is_hover")]:
         for x, told in zip(trace["x"], trace["customdata"], strict=True):
             at = read(x)
@@ -184,25 +184,25 @@ def test_on_hover_all_prices_in_force_are_read_exactly(rows: list[Row]) -> None:
 @our.laws
 @given(histories())
 def test_plotly_takes_it(rows: list[Row]) -> None:
-    check(charts.prices(rows, now=NOW))
+    check(plots.prices(rows, now=NOW))
 
 
 def test_what_is_no_token_has_a_panel_of_its_own() -> None:
     rows = [row("prompt", 0, "0.000001", 0, None), row("web_search", 0, "0.01", 0, None)]
-    both = charts.prices(rows, now=NOW)
+    both = plots.prices(rows, now=NOW)
     assert both is not None
     assert [(it["name"], it["yaxis"], it["y"]) for it in lines(both)] == [
         ("Prompt", "y", [1.0, 1.0]),
         ("Web search", "y2", [0.01, 0.01]),
     ]
-    alone = charts.prices(rows, ["web_search"], now=NOW)
+    alone = plots.prices(rows, ["web_search"], now=NOW)
     assert alone is not None
     assert alone["layout"]["yaxis"]["title"]["text"] == "USD each"
     assert "yaxis2" not in alone["layout"]
 
 
 def test_some_outputs_count_no_tokens() -> None:
-    figure = charts.prices([row("prompt", 0, "0.015", 0, None)], now=NOW, outputs=["speech"])
+    figure = plots.prices([row("prompt", 0, "0.015", 0, None)], now=NOW, outputs=["speech"])
     assert figure is not None
     assert lines(figure)[0]["y"] == [0.015, 0.015]
     assert figure["layout"]["yaxis"]["title"]["text"] == "USD each"
@@ -215,7 +215,7 @@ def test_the_summary_says_it_in_a_sentence() -> None:
         row("prompt", 0, "0.000000269", 4320, None),
         row("completion", 0, None, 0, None),
     ]
-    figure = charts.prices(rows, now=NOW, name="Bee")
+    figure = plots.prices(rows, now=NOW, name="Bee")
     assert figure is not None
     assert figure["layout"]["meta"]["summary"] == (
         "Prompt price of Bee: $0.269 per million since 2025-01-04; 1 change since 2025-01-01. "
@@ -226,7 +226,7 @@ def test_the_summary_says_it_in_a_sentence() -> None:
 def test_an_override_that_moves_is_named_once() -> None:
     first = row("prompt", 1, "0.000002", 0, 1440)
     moved = first | {"position": 2, "from": first["to"], "to": None}
-    figure = charts.prices([first, moved], now=NOW)
+    figure = plots.prices([first, moved], now=NOW)
     assert figure is not None
     assert [(it["name"], it["showlegend"]) for it in lines(figure)] == [
         (NAMES["prompt", 1], True),
@@ -236,12 +236,12 @@ def test_an_override_that_moves_is_named_once() -> None:
 
 @pytest.mark.parametrize("rows", [[], [row("prompt", 0, None, 0, None)]])
 def test_no_known_price_is_no_figure(rows: list[Row]) -> None:
-    assert charts.prices(rows, now=NOW) is None
-    assert charts.prices([row("prompt", 0, "1", 0, None)], ["image"], now=NOW) is None
+    assert plots.prices(rows, now=NOW) is None
+    assert plots.prices([row("prompt", 0, "1", 0, None)], ["image"], now=NOW) is None
 
 
 def test_a_price_of_this_very_instant_can_be_drawn() -> None:
-    figure = charts.prices([row("prompt", 0, "0.000001", 0, None)], now=START - MINUTE)
+    figure = plots.prices([row("prompt", 0, "0.000001", 0, None)], now=START - MINUTE)
     assert figure is not None
     begin, end = figure["layout"]["xaxis"]["range"]
     assert begin < end == "2025-01-01 00:00:00"
@@ -253,7 +253,7 @@ def test_what_openrouter_says_is_no_markup() -> None:
         "condition": {"<b>odd</b>": "<a href='x'>"},
         "position": 1,
     }
-    figure = charts.prices([odd], now=NOW, name="<i>name</i>")
+    figure = plots.prices([odd], now=NOW, name="<i>name</i>")
     assert figure is not None
     told = [figure["layout"]["title"]["text"], *(it["name"] for it in lines(figure)), *figure["data"][-1]["customdata"]]
     assert all("<" not in it.replace("<br>", "") for it in told)
@@ -282,7 +282,7 @@ def test_uptime_is_a_line_for_each_endpoint() -> None:
         {"key": "bee/fp8", "is_listed": True, "from": "2026-06-01T00:00:00Z", "to": "2026-07-03T18:00:00Z"},
         {"key": "bee/fp8", "is_listed": False, "from": "2026-07-03T18:00:00Z", "to": "2026-07-04T00:00:00Z"},
     ]
-    figure = charts.uptime(health, versions, name="it")
+    figure = plots.uptime(health, versions, name="it")
     assert figure is not None
     first, second = figure["data"]
     assert (first["name"], second["name"]) == ("Bee (bee/fp8)", "Bee (bee/bf16)")
@@ -299,8 +299,8 @@ def test_uptime_is_a_line_for_each_endpoint() -> None:
 
 
 def test_latency_is_drawn_where_it_is_known() -> None:
-    assert charts.latency([sample("2026-07-01T00:00:00Z", 99.0)]) is None
-    figure = charts.latency([sample("2026-07-01T00:00:00Z", None, 412.5)])
+    assert plots.latency([sample("2026-07-01T00:00:00Z", 99.0)]) is None
+    figure = plots.latency([sample("2026-07-01T00:00:00Z", None, 412.5)])
     assert figure is not None
     assert figure["data"][0]["y"] == [412.5]
     assert "412.5 ms" in figure["data"][0]["customdata"][0]
@@ -310,7 +310,7 @@ def test_latency_is_drawn_where_it_is_known() -> None:
 @pytest.mark.parametrize("count", [1, 8, 9, 33])
 def test_endpoints_are_told_apart(count: int) -> None:
     health = [sample("2026-07-01T00:00:00Z", 99.0, key=str(place), tag=str(place)) for place in range(count)]
-    figure = charts.uptime(health, [])
+    figure = plots.uptime(health, [])
     assert figure is not None
     looks = {(it["meta"]["series"], it["line"]["dash"]) for it in figure["data"]}
     assert len(looks) == min(count, 32)
@@ -335,7 +335,7 @@ def test_the_first_rank_is_on_top_and_no_rank_is_a_gap() -> None:
         place("2026-07-03", 2, score="0.75"),
         place("some day", 5),
     ]
-    figure = charts.ranks(history, name="it")
+    figure = plots.ranks(history, name="it")
     assert figure is not None
     (trace,) = figure["data"]
     assert trace["y"] == [3, None, 2, 5]
@@ -346,8 +346,8 @@ def test_the_first_rank_is_on_top_and_no_rank_is_a_gap() -> None:
         "Rank of it in leaderboard: rank 5 on 2026-08-01; best 2, worst 5 since 2026-07-01."
     )
     check(figure)
-    assert charts.ranks([place("2026-07-02", None)]) is None
-    assert charts.ranks([]) is None
+    assert plots.ranks([place("2026-07-02", None)]) is None
+    assert plots.ranks([]) is None
 
 
 def test_shares_that_are_unknown_are_gaps() -> None:
@@ -360,14 +360,14 @@ def test_shares_that_are_unknown_are_gaps() -> None:
             {"id": "d/e", "slug": "d/e", "share": [None, None], "rank": [3, 3]},
         ],
     }
-    figure = charts.shares(history)
+    figure = plots.shares(history)
     assert figure is not None
     assert [(it["name"], it["y"]) for it in figure["data"]] == [("a/b", [0.138601, None]), ("c", [None, 0.0])]
     assert figure["data"][0]["customdata"] == ["a/b: 13.8601 %, rank 1<br>2026-07-01", None]
     assert "stackgroup" not in figure["data"][0]
     check(figure)
-    assert charts.shares({"name": "x", "dates": [], "models": []}) is None
-    assert charts.shares(history | {"models": history["models"][2:]}) is None
+    assert plots.shares({"name": "x", "dates": [], "models": []}) is None
+    assert plots.shares(history | {"models": history["models"][2:]}) is None
 
 
 # --- real ones
@@ -392,14 +392,14 @@ def test_two_years_of_prices(tmp_path: Path) -> None:
     with Catalog.open(f"sqlite:///{tmp_path / 'history.db'}") as catalog:
         for model in catalog.models().data:
             found = catalog.history(model["id"])
-            figure = charts.prices(found["prices"], now=NOW, name=found["name"])
+            figure = plots.prices(found["prices"], now=NOW, name=found["name"])
             check(figure)
             if figure is None:
                 assert all(it["rate"] is None for it in found["prices"])
                 continue
             for unit in {it["unit"] for it in found["prices"]}:
                 its = [it for it in found["prices"] if it["unit"] == unit and not it["position"]]
-                base = lines(charts.prices(its, now=NOW) or {"data": []})
+                base = lines(plots.prices(its, now=NOW) or {"data": []})
                 for at in instants(its, seen):
                     row_then = in_force(its, at)
                     rate = None if row_then is None else row_then["rate"]
@@ -423,25 +423,25 @@ def test_real_endpoints_and_rankings(housed: Catalog) -> None:
     for model in housed.models().data:
         found = housed.endpoint_history(model["id"], START)
         figures = [
-            charts.uptime(found["health"], found["versions"]),
-            charts.latency(found["health"], found["versions"]),
-            charts.ranks(housed.rank_history(model["id"]), name=model["id"]),
+            plots.uptime(found["health"], found["versions"]),
+            plots.latency(found["health"], found["versions"]),
+            plots.ranks(housed.rank_history(model["id"]), name=model["id"]),
         ]
         drawn += sum(figure is not None for figure in figures)
         for figure in figures:
             check(figure)
     for ranking in housed.ranking_categories():
         if ranking["is_ranked"]:
-            check(charts.shares(housed.share_history(ranking["name"])))
+            check(plots.shares(housed.share_history(ranking["name"])))
     assert drawn > 500
-    held = charts.prices(housed.history(house.HELD)["prices"], now=house.NOW)
+    held = plots.prices(housed.history(house.HELD)["prices"], now=house.NOW)
     assert held is not None
     assert any(it["name"] == "Prompt, held" for it in lines(held))
 
 
 # --- in a browser
 
-FIGURE = charts.prices([row("prompt", 0, "0.000001", 0, 300_000), row("prompt", 0, "0.000002", 300_000, None)], now=NOW)
+FIGURE = plots.prices([row("prompt", 0, "0.000001", 0, 300_000), row("prompt", 0, "0.000002", 300_000, None)], now=NOW)
 _NAMES = ("drawn", "missing", "broken")
 
 

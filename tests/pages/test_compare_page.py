@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from llmhive.app.pages import compare, compared, words
-from llmhive.app.pages.compared import Cell, Column, Cost
+from llmhive.app.pages import compare, compare_rows, words
+from llmhive.app.pages.compare_rows import Cell, Column, Cost
 from llmhive.catalog.capability import CAPABILITIES
 from tests.catalog.strategies import laws
 from tests.pages import desk
@@ -116,7 +116,7 @@ def test_the_relation_is_to_the_cheapest(real: Desk) -> None:
     [("1.8", "1", "1.8 ×"), ("1.01", "1", "1.01 ×"), ("57.1", "1", "57 ×"), ("12345", "1", "12,345 ×"), ("1", "0", "")],
 )
 def test_a_ratio_is_short(amount: str, lowest: str, told: str) -> None:
-    assert compared.ratio(Decimal(amount), Decimal(lowest)) == told
+    assert compare_rows.ratio(Decimal(amount), Decimal(lowest)) == told
 
 
 def test_a_cost_that_is_not_known_says_why(real: Desk) -> None:
@@ -133,7 +133,7 @@ def test_capabilities_ranks_and_endpoints_are_those_of_the_library(real: Desk) -
     for it in CAPABILITIES:
         expected = [matrix[model_id][it.name]["state"] for model_id in THREE]
         assert [cell.text for cell in rows["Capabilities"][it.title]] == expected
-    for name, title in compared.RANKINGS:
+    for name, title in compare_rows.RANKINGS:
         ranks = [
             {it["category"] or it["dimension"]: it["rank"] for it in real.catalog.ranks_of(model_id)}
             for model_id in THREE
@@ -170,7 +170,7 @@ CELLS = st.lists(
 @laws
 @given(cells=CELLS, best=st.sampled_from(["lowest", "highest", ""]))
 def test_a_row_differs_where_two_cells_do_and_marks_only_the_best(cells: list[Cell], best: str) -> None:
-    row = compared.row("it", cells, best=best)
+    row = compare_rows.row("it", cells, best=best)
     assert row.differs == any(one.text != other.text for one, other in combinations(cells, 2))
     marked = [it.number for it in row.cells if it.mark]
     assert all(it.mark in {"", best} for it in row.cells)
@@ -207,7 +207,7 @@ def test_what_nobody_knows_is_unknown() -> None:
         "context_length": None, "max_completion_tokens": None, "input_modalities": [], "output_modalities": [],
         "is_active": True, "created_at": None, "expiration_date": None, "deactivated_at": None,
     }  # fmt: skip
-    groups = compared.groups([Column(bare), replace(Column(bare), cost=Cost(None, "why"))], frozenset(), usage="")
+    groups = compare_rows.groups([Column(bare), replace(Column(bare), cost=Cost(None, "why"))], frozenset(), usage="")
     for group in groups:
         for row in group.rows:
             assert not row.differs

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import make_url
 
 from llmhive.app.openrouter import accept, rollback
-from llmhive.app.pages import operations, outcome
+from llmhive.app.pages import operations, operations_run
 from llmhive.catalog.gate import Limits
 from llmhive.catalog.view import View
 from llmhive.errors import UsageError
@@ -77,7 +77,7 @@ def run(**facts: Any) -> dict[str, Any]:
     ],
 )
 def test_how_a_run_ended(facts: dict[str, Any], said: str) -> None:
-    assert outcome.headline(run(**facts), AT + timedelta(minutes=59)) == said
+    assert operations_run.headline(run(**facts), AT + timedelta(minutes=59)) == said
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,9 @@ def test_how_a_run_ended(facts: dict[str, Any], said: str) -> None:
 )  # fmt: skip
 def test_a_line_of_a_plan(line: tuple[str, str | None, Any, Any], cells: tuple[str, ...]) -> None:
     what, field, before, after = line
-    [row] = outcome.rows([{"id": "acme/one", "what": what, "field": field, "before": before, "after": after}], VIEW)
+    [row] = operations_run.rows(
+        [{"id": "acme/one", "what": what, "field": field, "before": before, "after": after}], VIEW
+    )
     assert (row.what, row.field, row.before, row.after, row.moved, row.direction) == cells
 
 
@@ -118,7 +120,7 @@ def test_a_long_plan_is_cut_and_says_so() -> None:
         {"id": f"a/{it}", "what": "changed", "field": "name", "before": "x", "after": "y"} for it in range(600)
     ]
     plan.append({"id": "a/new", "what": "added", "field": None, "before": None, "after": "New"})
-    told = outcome.told(run(plan=plan), VIEW, AT)
+    told = operations_run.told(run(plan=plan), VIEW, AT)
     assert (len(told.rows), told.left) == (500, 101)
     # what is new comes first
     assert told.rows[0].model == "a/new"
@@ -134,7 +136,7 @@ def test_what_the_gate_found_has_its_evidence_and_what_to_do() -> None:
         "rule": "removal", "outcome": "flagged", "model_id": None, "field": None, "reason": "many are gone",
         "evidence": {"gone": [f"a/{it}" for it in range(20)], "limit": 12.5, "unknown": None},
     }  # fmt: skip
-    first, second = outcome.told(run(verdicts=[gone, found]), VIEW, AT).findings
+    first, second = operations_run.told(run(verdicts=[gone, found]), VIEW, AT).findings
     assert (first.outcome, first.rule, first.field) == ("held", "price fall", "Prompt price")
     assert dict(first.evidence) == {
         "before": "$0.14 / M", "after": "$0.00 / M", "unit": "prompt", "since": "2026-05-01 11:00 UTC",

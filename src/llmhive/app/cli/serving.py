@@ -35,6 +35,6 @@ def serve(
     known = settings_table.read()
     known = replace(known, host=host or known.host, port=known.port if port is None else port)
     from llmhive.app.http.serve import serve as run
-    from llmhive.app.pages import site
+    from llmhive.app.pages import rooms
 
-    run(known, has_schedule=not no_schedule, rooms=[site.add_to])
+    run(known, has_schedule=not no_schedule, rooms=[rooms.add_to])

@@ -1,1 +1,1 @@
-"""The web pages. Start reading in `site.py`."""
+"""The web pages. Start reading in `site.py`; `rooms.py` lists them."""

@@ -14,8 +14,8 @@ from starlette.datastructures import QueryParams
 
 from llmhive.app.http.problem import Problem
 from llmhive.app.http.service import Refusal
-from llmhive.app.pages import atom, words
-from llmhive.app.pages.news import KINDS, PRICES, Happening, Part, by_size, percent, put_together, told
+from llmhive.app.pages import changes_atom, words
+from llmhive.app.pages.changes_told import KINDS, PRICES, Happening, Part, by_size, percent, put_together, told
 from llmhive.app.pages.site import Asked, Page, Sent, Site
 from llmhive.catalog.view import View
 from llmhive.errors import UsageError
@@ -81,7 +81,7 @@ def add_to(site: Site) -> None:
         wanted = _read(asked, _DAYS_OF_FEED)
         found = chosen(matching(memory.happened(asked, wanted), wanted.text), wanted.kinds)
         of_catalog = {it.model_id: known_of(asked.view, it.model_id) for it in found}
-        content = atom.feed(
+        content = changes_atom.feed(
             found,
             {model_id: known for model_id, known in of_catalog.items() if known is not None},
             base=asked.base,
@@ -90,7 +90,7 @@ def add_to(site: Site) -> None:
             title="LLMHive: " + about(wanted),
             as_of=asked.view.as_of or datetime(1970, 1, 1, tzinfo=UTC),
         )
-        return Sent(content, atom.MEDIA_TYPE)
+        return Sent(content, changes_atom.MEDIA_TYPE)
 
 
 class Memory:
@@ -353,7 +353,7 @@ def entry(it: Happening, view: View, *, has_date: bool = False) -> Entry:
     )
 
 
-def _part(part: Part, known: atom.Known | None) -> Told:
+def _part(part: Part, known: changes_atom.Known | None) -> Told:
     badge, mark = _BADGES.get(part.kind, ("", ""))
     pieces = told(part, () if known is None else known.outputs)
     by = part.size if part.kind in {"cheaper", "dearer"} else None
@@ -361,7 +361,7 @@ def _part(part: Part, known: atom.Known | None) -> Told:
     return Told(badge, mark, KINDS[part.kind].lower(), size, " · ".join(pieces), part.reverted_at)
 
 
-def known_of(view: View, model_id: str) -> atom.Known | None:
+def known_of(view: View, model_id: str) -> changes_atom.Known | None:
     """What the catalog knows of a model; None where it has none of that id."""
     known = view.by_id.get(model_id)
-    return None if known is None else atom.Known(known.row["name"] or model_id, known.row["output_modalities"])
+    return None if known is None else changes_atom.Known(known.row["name"] or model_id, known.row["output_modalities"])

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from llmhive.app.library import Catalog
-from llmhive.app.pages import compared, needs, options
-from llmhive.app.pages.compared import Column, Cost
+from llmhive.app.pages import compare_rows, options, select_need
+from llmhive.app.pages.compare_rows import Column, Cost
 from llmhive.app.pages.site import Asked, Page, Site
 from llmhive.catalog import capability, document
 from llmhive.catalog.benchmark import is_keyed
@@ -49,7 +49,7 @@ def add_to(site: Site) -> None:
     def compare(asked: Asked) -> Page:
         choice = read(asked.query, asked.view)
         found = _groups(asked, choice) if choice.entries else []
-        shown_groups = compared.only_different(found) if choice.is_short and len(choice.entries) > 1 else found
+        shown_groups = compare_rows.only_different(found) if choice.is_short and len(choice.entries) > 1 else found
         ids = [it.id for it in choice.entries]
         facts = {
             "ids": ids,
@@ -127,7 +127,7 @@ def _why_missing(view: View, name: str) -> str:
 
 
 def _count(name: str, text: str) -> int:
-    number = needs.count(text)
+    number = select_need.count(text)
     least = 1 if name == "calls" else 0
     if not least <= number < 10 ** (DIGITS if name != "calls" else 12):
         raise UsageError(f"write a whole number from {least}, of at most {DIGITS if name != 'calls' else 12} digits")
@@ -146,7 +146,7 @@ def link(choice: Choice, ids: Sequence[str], *, is_short: bool | None = None) ->
 # --- what is known of the models
 
 
-def _groups(asked: Asked, choice: Choice) -> list[compared.Group]:
+def _groups(asked: Asked, choice: Choice) -> list[compare_rows.Group]:
     catalog, usage = asked.catalog, choice.usage
     ids = [it.id for it in choice.entries]
     matrix = {it["id"]: {name: cell["state"] for name, cell in it["cells"].items()}
@@ -155,7 +155,7 @@ def _groups(asked: Asked, choice: Choice) -> list[compared.Group]:
     ranked = frozenset(it["name"] for it in catalog.ranking_categories() if it["is_ranked"])
     calls = f"{usage['calls']:,} call{'' if usage['calls'] == 1 else 's'}"
     told = f"{calls} of {usage['prompt']:,} + {usage['completion']:,} tokens"
-    return compared.groups(columns, ranked, usage=told)
+    return compare_rows.groups(columns, ranked, usage=told)
 
 
 def _column(asked: Asked, entry: Entry, cells: Mapping[str, str] | None, usage: Mapping[str, int]) -> Column:
@@ -184,7 +184,7 @@ def cost_of(catalog: Catalog, model_id: str, usage: Mapping[str, int], at: datet
     """What calls cost at a model at an instant, exactly."""
     try:
         receipt = catalog.cost(model_id, Usage(prompt=usage["prompt"], completion=usage["completion"]), at=at)
-        return Cost(compared.all_calls(receipt.total, usage["calls"]), incomplete=receipt.incomplete)
+        return Cost(compare_rows.all_calls(receipt.total, usage["calls"]), incomplete=receipt.incomplete)
     except (NotFound, Unpriced, UsageError) as error:
         return Cost(None, str(error))
     except Inexact:

@@ -17,8 +17,8 @@ from llmhive.app import wiring
 from llmhive.app.http.service import Service
 from llmhive.app.http.syncing import asked_by
 from llmhive.app.openrouter import rollback as ledger
-from llmhive.app.pages import outcome, words
-from llmhive.app.pages.outcome import KINDS
+from llmhive.app.pages import operations_run, words
+from llmhive.app.pages.operations_run import KINDS
 from llmhive.app.pages.site import Answer, Asked, Moved, Page, Site
 from llmhive.app.progress import Line
 from llmhive.app.worker import Task
@@ -53,7 +53,7 @@ def add_to(site: Site) -> None:
     @site.get("/operations/runs/{run_id:int}", section=_SECTION, has_form=True)
     def run(asked: Asked) -> Page:
         found = _run(asked).to_json()
-        told = outcome.told(found, asked.view, asked.now)
+        told = operations_run.told(found, asked.view, asked.now)
         why_not = why_not_to_act(asked, lets_write=site.sessions.lets_write)
         facts = {"told": told, "waits": waits(found, asked), "why_not": why_not}
         return Page("run.html", f"Run {found['id']}: {told.kind.lower()}", facts)
@@ -236,19 +236,19 @@ def line_of(run: Run, now: datetime) -> dict[str, Any]:
     found = run.to_json()
     return found | {
         "name": KINDS.get(run.kind, run.kind),
-        "mark": outcome.mark(run.status),
-        "lasted": outcome.lasted(found, now),
+        "mark": operations_run.mark(run.status),
+        "lasted": operations_run.lasted(found, now),
         "said": run.error or (run.notes[0] if run.notes else ""),
     }
 
 
 def _held(it: Facts, asked: Asked) -> dict[str, Any]:
-    outputs = outcome.outputs_of(it["id"], asked.view)
+    outputs = operations_run.outputs_of(it["id"], asked.view)
     return {
         **it,
-        "name": outcome.name_of(it["field"]),
-        "believed": outcome.value(it["field"], it["believed"], outputs),
-        "served": outcome.value(it["field"], it["served"], outputs),
+        "name": operations_run.name_of(it["field"]),
+        "believed": operations_run.value(it["field"], it["believed"], outputs),
+        "served": operations_run.value(it["field"], it["served"], outputs),
         "why": it["reason"] or str(it["rule"]).replace("_", " "),
     }
 
@@ -257,7 +257,7 @@ def _delivery(it: Facts) -> dict[str, Any]:
     told: Sequence[Facts] = it["told"]
     named = [f"{one['kind'].replace('_', ' ')} {one['model_id'] or ''}".strip() for one in told[:3]]
     more = f" and {len(told) - 3:,} more" if len(told) > 3 else ""
-    return {**it, "what": f"{', '.join(named)}{more}" or "nothing any more", "mark": outcome.mark(it["state"])}
+    return {**it, "what": f"{', '.join(named)}{more}" or "nothing any more", "mark": operations_run.mark(it["state"])}
 
 
 def waits(run: Facts, asked: Asked) -> str | None:
@@ -287,11 +287,11 @@ def _snapshot(asked: Asked) -> dict[str, Any]:
     return found
 
 
-def _rehearsed(service: Service, asked: Asked, name: str) -> outcome.Told:
+def _rehearsed(service: Service, asked: Asked, name: str) -> operations_run.Told:
     """What going back would change. A pinned catalog goes back only to be pinned anew."""
     runner = wiring.runner(service.settings, service.database, _silent)
     run = ledger.rollback(runner, name, trigger="http", pin=asked.view.pinned is not None, dry_run=True)
-    return outcome.told(run.to_json(), asked.view, asked.now)
+    return operations_run.told(run.to_json(), asked.view, asked.now)
 
 
 def _silent(_event: str, /, **_facts: object) -> None:
@@ -318,7 +318,7 @@ async def _as_it_happens(site: Site, asked: Asked, task: Task, frame: str) -> As
                 continue
             yield middle
             middle = ""
-            facts = {"told": outcome.told(told, asked.view, site.service.now()), "error": None}
+            facts = {"told": operations_run.told(told, asked.view, site.service.now()), "error": None}
             yield site.render(Page("dry_run_outcome.html", "", facts), asked, _SECTION)
     except LLMHiveError as error:
         yield middle

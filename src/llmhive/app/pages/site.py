@@ -1,4 +1,4 @@
-"""The pages of a service: how each is asked for, answered and refused. Start reading here; then the room of a page.
+"""How a page is asked for, answered and refused. Start reading here; then `rooms.py`, and the room of a page.
 
 A room says with `Site.get` what it shows at an address: a function of what was `Asked`, which runs in a thread and
 returns a `Page` (a template and its facts), something `Sent` as it is, or where one is `Moved` to. What changes
@@ -21,7 +21,6 @@ from urllib.parse import parse_qsl
 import jinja2
 from fastapi import FastAPI
 from starlette.datastructures import FormData, QueryParams
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
@@ -187,12 +186,6 @@ class Site:
             page.facts, title=page.title, section=section, asked=asked, notes=self._notes(asked), now=asked.now
         )
 
-    def stream(self, page: Page, asked: Asked, section: str | None) -> jinja2.environment.TemplateStream:
-        """A page as HTML, piece by piece."""
-        return self._templates.get_template(page.template).stream(
-            page.facts, title=page.title, section=section, asked=asked, notes=self._notes(asked), now=asked.now
-        )
-
     def template(self, name: str) -> jinja2.Template:
         """A template by its name."""
         return self._templates.get_template(name)
@@ -279,7 +272,7 @@ class Site:
 
     def turn_away(self, request: Request) -> Response:
         """Who may not read: a person goes on to sign in; raises `Denied` for a program."""
-        if not _is_person(request):
+        if not is_person(request):
             raise Denied(401, REFUSED)
         return self.sessions.ask_to_sign_in(request)
 
@@ -327,36 +320,8 @@ class Site:
         return found
 
 
-def add_to(app: FastAPI, service: Service) -> None:
-    """Add the pages to a service's routes."""
-    from llmhive.app.pages import changes, compare, figures, listing, model, operations, playground, rankings, signing
-
-    site = Site(app, service)
-    for room in (listing, model, rankings, compare, changes, playground, operations, figures, signing):
-        room.add_to(site)
-    site.assets.add_to(app)
-    _add_missing(app, site)
-
-
-def _add_missing(app: FastAPI, site: Site) -> None:
-    """People who follow a wrong link get a page; programs get a problem, as before."""
-    of_programs: Any = app.exception_handlers[HTTPException]
-
-    @app.exception_handler(HTTPException)
-    async def missing(request: Request, error: HTTPException) -> Response:
-        is_ours = _is_person(request) and not request.url.path.startswith("/api/")
-        if error.status_code not in {404, 405} or not is_ours:
-            response: Response = await of_programs(request, error)
-            return response
-        standing = await site.service.threads.run(site.sessions.standing, request)
-        if not standing.can_read:
-            return site.turn_away(request)
-        return site.tell(
-            request, error.status_code, f"There is no page at {request.url.path[:200]}.", site.asked(request, standing)
-        )
-
-
-def _is_person(request: Request) -> bool:
+def is_person(request: Request) -> bool:
+    """Whether somebody asks for a page, and not a program for an answer."""
     return "text/html" in request.headers.get("accept", "")
 
 

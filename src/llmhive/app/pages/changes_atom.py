@@ -10,7 +10,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from llmhive.app.pages import words
-from llmhive.app.pages.news import KINDS, Happening, Part, told
+from llmhive.app.pages.changes_told import KINDS, Happening, Part, told
 from llmhive.catalog.model import instant
 from llmhive.version import VERSION
 

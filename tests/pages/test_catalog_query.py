@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from llmhive.app.pages.listing import COLUMNS, DEFAULT, address
+from llmhive.app.pages.catalog import COLUMNS, DEFAULT, address
 from tests.fake_openrouter import catalog, model
 from tests.serving import Place, Served, place, serving
 from tests.support import sync_at

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from llmhive.app.pages import needs, playground, shortlists, words
+from llmhive.app.pages import select, select_need, select_shortlist, words
 from llmhive.catalog.need import OBJECTIVES, Need
 from llmhive.catalog.role import ROLES
 from llmhive.catalog.usage import FIELDS, Usage
@@ -65,13 +65,13 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    found = desk.of_real(tmp_path_factory.mktemp("playground"), playground)
+    found = desk.of_real(tmp_path_factory.mktemp("select"), select)
     yield found
     found.catalog.close()
 
 
-def read(query: str) -> needs.Reading:
-    return needs.read(QueryParams(query.replace("%", "%25")))
+def read(query: str) -> select_need.Reading:
+    return select_need.read(QueryParams(query.replace("%", "%25")))
 
 
 def need_of(query: str) -> Need:
@@ -103,7 +103,7 @@ def test_own_weights_count_instead_of_the_name() -> None:
 
 
 def test_what_is_empty_asks_for_nothing() -> None:
-    empty = "&".join(f"{name}= " for name in needs.NAMES)
+    empty = "&".join(f"{name}= " for name in select_need.NAMES)
     assert need_of(empty) == Need()
 
 
@@ -128,7 +128,7 @@ def test_a_need_is_the_same_when_it_is_read_again(told: dict[str, Any], role: st
     if role is not None:
         told = told | {"role": role} | ({"of": "acme/one"} if ROLES[role].needs_of else {})
     need = Need(**told)
-    again = needs.read(QueryParams(needs.write(need)))
+    again = select_need.read(QueryParams(select_need.write(need)))
     assert again.troubles == {}
     assert again.need == need
     # and the body for programs is the same need
@@ -157,7 +157,7 @@ def test_what_cannot_be_read_is_told_beside_the_form_which_keeps_it(real: Desk, 
     assert status == 422
     assert f"({name}): " in page.partition('id="shortlist"')[0]
     field, _, value = query.rpartition("&")[2].partition("=")
-    if field in needs.NAMES and field not in {"zdr", "inputs", "outputs", "allow"}:
+    if field in select_need.NAMES and field not in {"zdr", "inputs", "outputs", "allow"}:
         assert html.escape(value.replace(",", ", ")) in page
 
 
@@ -168,7 +168,7 @@ def test_a_misspelt_field_is_told_its_name() -> None:
 @pytest.mark.parametrize("text", ["", "k", "-1", "1e3", "1.2345k", "٣", "9" * 40, "1 2 3 x", "0x10"])
 def test_what_is_no_whole_number_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        needs.count(text)
+        select_need.count(text)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_is_no_whole_number_is_refused(text: str) -> None:
     [("5", 5), ("1,000", 1000), ("1_000", 1000), ("1.05M", 1_050_000), (".5k", 500), ("2 k", 2000)],
 )
 def test_whole_numbers_are_written_as_people_do(text: str, number: int) -> None:
-    assert needs.count(text) == number
+    assert select_need.count(text) == number
 
 
 # --- what is shown
@@ -205,9 +205,9 @@ def test_the_body_of_the_request_and_of_the_need_are_those_of_the_library(real: 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", playground.PRESETS)
+@pytest.mark.parametrize("name", select.PRESETS)
 def test_each_preset_finds_something(real: Desk, name: str) -> None:
-    url = next(url for it, url, _ in playground.presets(QueryParams()) if it == name)
+    url = next(url for it, url, _ in select.presets(QueryParams()) if it == name)
     page = real.facts("/select", urlsplit(url).query)
     assert page.status == 200
     assert page.facts["found"]["choices"]
@@ -221,7 +221,7 @@ def test_each_preset_finds_something(real: Desk, name: str) -> None:
 )  # fmt: skip
 def test_who_is_out_is_counted_once_with_examples(real: Desk, need: dict[str, Any]) -> None:
     found = real.catalog.select(need)
-    out = shortlists.out(found)
+    out = select_shortlist.out(found)
     assert sum(it.models for it in out) == len(found.rejected)
     assert {model_id for it in out for model_id, _ in it.examples} <= found.removed_by.keys()
     for it in out:
@@ -272,7 +272,7 @@ def test_all_who_are_out_are_listed_when_asked_for(real: Desk) -> None:
 def test_the_form_has_every_field_and_keeps_what_is_filled_in(real: Desk) -> None:
     _, page = real("/select")
     form = page.partition("<form")[2].partition("</form>")[0]
-    assert {name for name in needs.NAMES if f'name="{name}"' not in form} == {"rejected"}
+    assert {name for name in select_need.NAMES if f'name="{name}"' not in form} == {"rejected"}
     query = "require=vision,top_k&objective=quality&max_prompt=1&allow=free&role=best&zdr=true&cached=5"
     _, page = real("/select", query)
     for kept in (
@@ -282,7 +282,7 @@ def test_the_form_has_every_field_and_keeps_what_is_filled_in(real: Desk) -> Non
         assert kept in page
 
 
-@pytest.mark.parametrize("name", [*needs.NAMES, HOSTILE])
+@pytest.mark.parametrize("name", [*select_need.NAMES, HOSTILE])
 def test_nothing_that_is_typed_becomes_part_of_the_page(real: Desk, name: str) -> None:
     _, page = real("/select", [(name, HOSTILE)])
     assert "<script>alert" not in page
@@ -300,7 +300,7 @@ VALUES = st.one_of(
 
 
 @settings(laws, max_examples=60)
-@given(query=st.lists(st.tuples(st.sampled_from(needs.NAMES) | st.text(max_size=6), VALUES), max_size=7))
+@given(query=st.lists(st.tuples(st.sampled_from(select_need.NAMES) | st.text(max_size=6), VALUES), max_size=7))
 def test_whatever_is_asked_there_is_a_page(real: Desk, query: list[tuple[str, str]]) -> None:
     status, page = real("/select", query)
     assert status in {200, 422}
@@ -308,7 +308,7 @@ def test_whatever_is_asked_there_is_a_page(real: Desk, query: list[tuple[str, st
 
 
 def test_an_empty_catalog_says_so(tmp_path: Path) -> None:
-    nobody = desk.of_nothing(tmp_path, playground)
+    nobody = desk.of_nothing(tmp_path, select)
     status, page = nobody("/select", "require=vision")
     assert status == 422
     assert "The catalog is empty" in page
@@ -316,8 +316,8 @@ def test_an_empty_catalog_says_so(tmp_path: Path) -> None:
 
 
 def test_usage_fields_have_a_label() -> None:
-    assert set(FIELDS) <= playground.LABELS.keys()
-    assert set(needs.NAMES) == playground.LABELS.keys()
+    assert set(FIELDS) <= select.LABELS.keys()
+    assert set(select_need.NAMES) == select.LABELS.keys()
 
 
 # --- in a browser

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.datastructures import QueryParams
 
-from llmhive.app.pages import needs, options
-from llmhive.app.pages.needs import LISTS, Reading
+from llmhive.app.pages import options, select_need
+from llmhive.app.pages.select_need import LISTS, Reading
 from llmhive.app.pages.site import Asked, Page, Site
 from llmhive.catalog.capability import CAPABILITIES
 from llmhive.catalog.need import ALLOWED, MOST_CHOICES, OBJECTIVES, PARTS, TASKS
@@ -83,11 +83,11 @@ class Form(NamedTuple):
     def value(self, name: str) -> str:
         """Of a field of one line."""
         values = [it.strip() for it in self.given.getlist(name) if it.strip()]
-        return ", ".join(needs.names(values)) if name in LISTS or name == "explain" else (values or [""])[-1]
+        return ", ".join(select_need.names(values)) if name in LISTS or name == "explain" else (values or [""])[-1]
 
     def names(self, name: str) -> tuple[str, ...]:
         """Of a list."""
-        return needs.names(self.given.getlist(name))
+        return select_need.names(self.given.getlist(name))
 
     def others(self) -> str:
         """What is required beside what has a box."""
@@ -108,7 +108,7 @@ def add_to(site: Site) -> None:
 
     @site.get(PATH, section="select")
     def select(asked: Asked) -> Page:
-        reading = needs.read(asked.query)
+        reading = select_need.read(asked.query)
         facts, troubles = _found(asked, reading)
         told = {
             "form": Form(asked.query),
@@ -152,14 +152,14 @@ def link(query: QueryParams, **changes: Any) -> str:
 
 
 def relaxed(query: QueryParams, changes: Mapping[str, str | None]) -> str | None:
-    """The address with less asked, as `shortlists.Relaxed` says; None where that is the same."""
+    """The address with less asked, as `select_shortlist.Relaxed` says; None where that is the same."""
     kept = QueryParams([it for it in query.multi_items() if it[0] != "explain"])
     set_anew: dict[str, Any] = {}
     for name, value in changes.items():
         if name == "allow":
-            set_anew[name] = ",".join((*needs.names(kept.getlist(name)), str(value)))
+            set_anew[name] = ",".join((*select_need.names(kept.getlist(name)), str(value)))
         elif value is not None:
-            left = [it for it in needs.names(kept.getlist(name)) if it.lower() != value]
+            left = [it for it in select_need.names(kept.getlist(name)) if it.lower() != value]
             set_anew[name] = ",".join(left) or None
         else:
             # what a role fills in goes only where it is told otherwise
@@ -179,30 +179,30 @@ def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mappi
             return None, {"": "The catalog is empty: nothing has been synced yet, so there is nothing to choose from."}
         return None, {"of": str(error)}
     except UsageError as error:
-        field = needs.field_of(str(error), reading.document)
+        field = select_need.field_of(str(error), reading.document)
         return None, {field or ("" if reading.as_of is None else "as_of"): str(error)}
     # numpy comes with it, which no other page needs
-    from llmhive.app.pages import shortlists
+    from llmhive.app.pages import select_shortlist
 
     need, explained, missing = shortlist.need, [], []
     for name in reading.explain:
         try:
-            explained.append(shortlists.explained(shortlist, shortlist.explain(name)))
+            explained.append(select_shortlist.explained(shortlist, shortlist.explain(name)))
         except NotFound as error:
             missing.append((name, str(error)))
-    relaxing = [] if shortlist.total else list(_ways_out(asked, reading, shortlists.relaxing(shortlist)))
+    relaxing = [] if shortlist.total else list(_ways_out(asked, reading, select_shortlist.relaxing(shortlist)))
     facts = {
         "total": shortlist.total,
         "all": shortlist.total + len(shortlist.rejected),
-        "title": shortlists.title(need),
-        "request_size": shortlists.request_size(need),
+        "title": select_shortlist.title(need),
+        "request_size": select_shortlist.request_size(need),
         "as_of": shortlist.as_of,
         "is_past": reading.as_of is not None,
         "at": shortlist.at,
         "notes": [it for it in shortlist.notes if it != shortlist.nothing],
-        "choices": shortlists.chosen(shortlist),
-        "flips": shortlists.flips(shortlist.flip_points),
-        "out": shortlists.out(shortlist, _popular(asked)),
+        "choices": select_shortlist.chosen(shortlist),
+        "flips": select_shortlist.flips(shortlist.flip_points),
+        "out": select_shortlist.out(shortlist, _popular(asked)),
         "rejected": list(shortlist.rejected.items()) if reading.has_rejected else None,
         "show_rejected": link(asked.query, rejected="all") + "#out",
         "why": lambda model_id: link(asked.query, explain=model_id) + "#explained",
@@ -225,7 +225,7 @@ def _ways_out(asked: Asked, reading: Reading, told: Iterable[Any]) -> Iterator[t
             yield it.what, it.models, None
             continue
         # what takes the place of a condition may keep others away
-        then = needs.read(QueryParams(url.partition("?")[2])).need
+        then = select_need.read(QueryParams(url.partition("?")[2])).need
         total = 0 if then is None else asked.catalog.select(then, as_of=reading.as_of).total
         if total:
             yield it.what, total, url
