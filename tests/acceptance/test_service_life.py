@@ -367,6 +367,13 @@ def test_reads_go_on_while_the_database_is_away(synced: Command, fake: FakeOpenR
         assert served.get(f"{ROOT}/status").json()["database_reachable"] is False
         assert "llmhive_database_up 0.0" in served.get("/metrics").text
         assert "does not answer" in served.get("/").text
+        assert "only what is in memory can be shown" in served.get("/models/acme/model-01").text
+        assert served.get("/catalog.csv").status_code == served.get("/sign-in").status_code == 200
+        began = time.monotonic()
+        page = served.client.get("/rankings", headers={"accept": "text/html"})
+        assert (page.status_code, "does not answer" in page.text) == (503, True)
+        # nobody waits for what is known to be away
+        assert time.monotonic() - began < 2
         for path in (
             f"{ROOT}/runs",
             "/api/changes?since=2026-01-01",

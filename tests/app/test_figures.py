@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -94,29 +93,6 @@ def test_a_trend_has_a_bar_a_week_and_keeps_the_order(counts: list[int | None]) 
 )
 def test_uptime_is_cut_off(percentage: float | None, shown: str) -> None:
     assert figures.uptime(percentage) == shown
-
-
-def test_uptimes_are_told_apart_where_four_decimals_can() -> None:
-    assert figures.uptimes(["100", "99.5"]) == ["100.00", "99.50"]
-    assert figures.uptimes(["99.999", "99.995", "99.5"]) == ["99.999", "99.995", "99.500"]
-    assert figures.uptimes(["99.99989", "99.99985", "99.99985"]) == ["99.9998", "99.9998", "99.9998"]
-    # equal ones need no more
-    assert figures.uptimes(["99.123456", "99.123456"]) == ["99.12", "99.12"]
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"),
-    [("443.555556", "443.6"), ("0.0123456", "0.01235"), ("1310720", "1,310,720"), ("4", "4"), ("1385.2", "1,385"),
-     ("0", "0")],
-)  # fmt: skip
-def test_four_digits(number: str, shown: str) -> None:
-    assert figures.four_digits(number) == shown
-
-
-@given(st.decimals(Decimal("1e-9"), Decimal("1e9"), places=9))
-def test_four_digits_are_never_off_by_more_than_the_fifth(number: Decimal) -> None:
-    shown = Decimal(figures.four_digits(f"{number:f}").replace(",", ""))
-    assert abs(shown - number) <= number / 2000
 
 
 def test_dates_as_their_source_writes_them() -> None:

@@ -59,7 +59,8 @@ def test_discounts_and_mark_ups(capsys: pytest.CaptureFixture[str]) -> None:
         ("dynamic", True, ["2.00", "0"]),
         ("unknown", True, ["2.00", "?"]),
         # as it is listed: nobody knows for what
-        ("fixed", False, ["0.000002", "?"]),
+        ("fixed", False, ["0.000002", "0"]),
+        ("unknown", False, ["0.000002", "?"]),
     ],
 )
 def test_prices_are_shown_as_those_of_the_model(

@@ -17,13 +17,14 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 
-from llmhive.app.http import problem
-from llmhive.app.http.service import Service
+from llmhive.app.http.auth import Denied
+from llmhive.app.http.service import Refusal, Service
 from llmhive.app.library import Catalog
 from llmhive.app.live import Live
 from llmhive.app.pages.session import Standing
-from llmhive.app.pages.site import Asked, Page, Read, Site
+from llmhive.app.pages.site import Asked, Page, Read, Reads, Site
 from llmhive.app.settings import read
 from llmhive.errors import LLMHiveError
 from llmhive.store.database import connect
@@ -43,8 +44,9 @@ class _Pages(Site):
         self.reads: dict[str, tuple[Read, str | None]] = {}
 
     def get(
-        self, path: str, *, section: str | None, has_form: bool = False, is_open: bool = False
-    ) -> Callable[[Read], Read]:
+        self, path: str, *, section: str | None, reads: Reads = "database", has_form: bool = False,
+        is_open: bool = False,
+    ) -> Callable[[Read], Read]:  # fmt: skip
         def register(read: Read) -> Read:
             self.reads[path] = read, section
             return read
@@ -82,17 +84,16 @@ class Desk:
     def __call__(self, path: str, query: str | Sequence[tuple[str, str]] = "") -> tuple[int, str]:
         """Status and HTML, as the site answers."""
         asked, (read, section) = self._asked(query), self._site.reads[path]
+        request = Request({"type": "http", "method": "GET", "path": path, "scheme": "http", "headers": []})
         try:
-            page = read(asked)
-        except LLMHiveError as error:
-            found = problem.of(error)
-            return found.status_code, found.detail
-        assert isinstance(page, Page)
-        return page.status, self._site.render(page, asked, section)
+            answer = self._site.finish(read(asked), request, asked, section)  # type: ignore[arg-type]
+        except (LLMHiveError, Refusal, Denied) as error:
+            answer = self._site.refuse(request, error, asked)
+        return answer.status_code, bytes(answer.body).decode()
 
     def _asked(self, query: str | Sequence[tuple[str, str]]) -> Asked:
         params = QueryParams(query if isinstance(query, str) else list(query))
-        return Asked(self.catalog, self.view, params, {}, self.now, 0, "http://127.0.0.1", _STANDING)
+        return Asked(self.catalog, self.view, params, {}, self.now, "http://127.0.0.1", _STANDING)
 
 
 def of_real(folder: Path, *rooms: Any) -> Desk:

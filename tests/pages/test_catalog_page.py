@@ -12,11 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from llmhive.catalog.pricing import counts_tokens
 from tests.pages import house
 from tests.pages.browser import PHONE, Look
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tests.pages.browser import Visitor
     from tests.serving import Served
@@ -103,9 +104,11 @@ def test_each_filter_shows_what_the_api_lists_by_it(visit: Visitor, served: Serv
 def test_new_and_expiring_count_from_today(visit: Visitor, served: Served) -> None:
     page = visit("/")
     page.locator("[name=new]").check()
+    # by days, as the badge
     assert shown(settled(page)) == [
-        it["id"] for it in listed(served, new_since=(house.NOW - timedelta(days=30)).isoformat())
+        it["id"] for it in listed(served, new_since=(house.NOW.date() - timedelta(days=30)).isoformat())
     ]
+    assert all(" new" in text for text in page.locator("#models tbody th").all_inner_texts())
     page.locator("[name=new]").uncheck()
     page.locator("[name=expiring]").check()
     found = shown(settled(page))
@@ -245,8 +248,11 @@ def test_unknown_is_unknown_and_free_is_free(visit: Visitor, served: Served) -> 
                 assert cell == ("varies" if it["pricing_kind"] == "dynamic" else "unknown"), model_id
             elif it["pricing_kind"] == "free":
                 assert cell == "free", model_id
+            elif cell.endswith(" each"):
+                assert Decimal(cell.removeprefix("$").removesuffix(" each")) == Decimal(rate), model_id
+                assert not counts_tokens(it["output_modalities"]), model_id
             else:
-                assert Decimal(cell.strip("$*").replace(",", "")) == Decimal(rate) * 10**6, model_id
+                assert Decimal(cell.removeprefix("$").replace(",", "")) == Decimal(rate) * 10**6, model_id
 
 
 def test_without_a_script_forms_and_links_do_the_same(visit: Visitor, served: Served) -> None:
@@ -268,6 +274,42 @@ def test_on_a_phone_the_table_moves_and_the_page_does_not(visit: Visitor) -> Non
     )
     assert inside
     assert outside <= PHONE.width
+
+
+def test_a_link_that_is_clicked_before_a_filters_answer_keeps_the_filter(visit: Visitor, served: Served) -> None:
+    page = visit("/")
+    slow: list[Route] = []
+
+    def hold(route: Route) -> None:
+        slow.append(route)
+
+    page.route(lambda url: urlsplit(url).query == "in=image", hold)
+    with page.expect_request("**/?in=image"):
+        page.locator("form.filters [name=in]").select_option("image")
+    page.locator("#sort-prompt").click()
+    for route in slow:
+        route.continue_()
+    page.wait_for_url("**/?*sort=prompt*")
+    assert query_of(settled(page)) == {"in": "image", "sort": "prompt"}
+    assert shown(page) == [it["id"] for it in listed(served, sort="prompt", **{"in": "image"})]
+    assert page.locator("form.filters [name=in]").input_value() == "image"
+
+
+def test_a_link_that_is_clicked_while_one_types_keeps_the_words(visit: Visitor, served: Served) -> None:
+    page = visit("/?in=image&max_prompt=5")
+    page.evaluate(
+        """() => {
+            const search = document.querySelector("[data-search]");
+            search.value = "claude";
+            search.dispatchEvent(new Event("input", { bubbles: true }));
+            document.getElementById("without-in").click();
+            document.getElementById("sort-prompt").click();
+        }"""
+    )
+    page.wait_for_url("**/?*sort=prompt*")
+    assert query_of(settled(page)) == {"text": "claude", "max_prompt": "5", "sort": "prompt"}
+    assert shown(page) == [it["id"] for it in listed(served, text="claude", max_prompt=5, sort="prompt")]
+    assert page.locator("[data-search]").input_value() == "claude"
 
 
 def test_what_cannot_be_read_is_told_and_nothing_typed_is_lost(visit: Visitor) -> None:

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
+import weakref
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from starlette.datastructures import QueryParams
 
-from llmhive.app.pages.catalog import COLUMNS, DEFAULT, address
-from tests.fake_openrouter import catalog, model
-from tests.serving import Place, Served, place, serving
-from tests.support import sync_at
+from llmhive.app.pages import options
+from llmhive.app.pages.addresses import but, whole
+from llmhive.app.pages.catalog import COLUMNS, DEFAULT
+from llmhive.catalog.view import View
+from llmhive.errors import UsageError
+from tests.fake_openrouter import model
+from tests.pages.small import serving_models
+from tests.serving import Served
 
 #: A text that a spreadsheet would take for a formula.
 FORMULA = "=1+1"
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with place("sqlite", tmp_path_factory.mktemp("listing")) as found:
-        records = [
-            model(f"acme/m-{number:02}", name=f"Model {number}", context_length=[None, 4096, 200_000][number % 3],
-                  pricing={"prompt": ["0.000001", "-1", "0.0000025"][number % 3], "completion": "0.000002"})
-            for number in range(30)
-        ]  # fmt: skip
-        found.fake.serve(catalog(model("zeta/formula", name=FORMULA), *records))
-        assert sync_at(found.url, found.fake.base_url, datetime.now(UTC) - timedelta(hours=1)).status == "completed"
-        yield found
-
-
-@pytest.fixture(scope="module")
-def served(here: Place) -> Iterator[Served]:
-    with serving(here.llmhive) as found:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    records = [
+        model(f"acme/m-{number:02}", name=f"Model {number}", context_length=[None, 4096, 200_000][number % 3],
+              pricing={"prompt": ["0.000001", "-1", "0.0000025"][number % 3], "completion": "0.000002"})
+        for number in range(30)
+    ]  # fmt: skip
+    with serving_models(tmp_path_factory.mktemp("catalog"), model("zeta/formula", name=FORMULA), *records) as found:
         yield found
 
 
@@ -66,18 +62,41 @@ def test_whatever_is_asked_there_is_an_answer_or_a_reason(
         assert '<p class="note bad">' in answer.text
 
 
+#: Values that say something.
+SAID = st.text(min_size=1, max_size=8).filter(str.strip)
+
+
 @given(
-    fields=st.lists(st.tuples(st.sampled_from(NAMES), st.text(min_size=1, max_size=8)), max_size=6),
-    changes=st.dictionaries(st.sampled_from(NAMES), st.none() | st.text(min_size=1, max_size=8), max_size=3),
+    fields=st.lists(st.tuples(st.sampled_from(NAMES), SAID | st.sampled_from(["", " "])), max_size=6),
+    changes=st.dictionaries(st.sampled_from(NAMES), st.none() | SAID, max_size=3),
 )
 def test_an_address_keeps_all_but_what_is_changed(
     fields: list[tuple[str, str]], changes: dict[str, str | None]
 ) -> None:
-    made = parse_qsl(address("/", QueryParams(fields), changes).partition("?")[2], keep_blank_values=True)
-    assert [it for it in made if it[0] not in changes] == [it for it in fields if it[0] not in changes]
+    made = parse_qsl(but("/", fields, **changes).partition("?")[2], keep_blank_values=True)
+    kept = [it for it in fields if it[0] not in changes and it[1].strip()]
+    assert [it for it in made if it[0] not in changes] == kept
     assert {name: value for name, value in made if name in changes} == {
         k: v for k, v in changes.items() if v is not None
     }
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "x", "1.5", "²", "٣", "51", "001", "9" * 5000])
+def test_what_is_no_whole_number_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^limit: write a whole number from 1 to 50; not "):
+        whole("limit", text, 50)
+    assert [whole("limit", it, 50) for it in ("1", "07", "50")] == [1, 7, 50]
+
+
+def test_what_is_offered_is_made_once_and_of_one_view_only() -> None:
+    first, second = View(), View(catalog_version=1)
+    assert options.facets(first) is options.facets(first)
+    assert options.models(first) is options.models(first)
+    of_first = weakref.ref(first)
+    options.models(second)
+    del first
+    gc.collect()
+    assert of_first() is None
 
 
 def test_every_column_can_be_shown_and_downloaded(served: Served) -> None:

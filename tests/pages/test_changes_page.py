@@ -225,19 +225,19 @@ def one(*changes: dict[str, Any]) -> list[str]:
 
 
 def test_a_price_is_told_with_what_it_was_and_by_how_much() -> None:
-    assert one(changed(before="0.000003", after="0.0000015")) == ["prompt $3.00 → $1.50 per million, −50 %"]
+    assert one(changed(before="0.000003", after="0.0000015")) == ["prompt $3.00 / M → $1.50 / M, 50 % cheaper"]
     assert one(changed("pricing.completion", "0.000003", "0.000004")) == [
-        "completion $3.00 → $4.00 per million, +33.3 %"
+        "completion $3.00 / M → $4.00 / M, 33.3 % dearer"
     ]
-    assert one(changed("pricing.request", "0.01", "0")) == ["request $0.01 → $0.00 each, −100 %"]
-    assert one(changed(before="0", after="0.000001")) == ["prompt $0.00 → $1.00 per million"]
-    assert one(changed(before="0.000003", after="0.00000299999")) == ["prompt $3.00 → $2.99999 per million, −<0.1 %"]
+    assert one(changed("pricing.request", "0.01", "0")) == ["request $0.01 each → $0.00 each, 100 % cheaper"]
+    assert one(changed(before="0", after="0.000001")) == ["prompt $0.00 / M → $1.00 / M"]
+    assert one(changed(before="0.000003", after="0.00000299999")) == ["prompt $3.00 / M → $2.99999 / M, <0.1 % cheaper"]
 
 
 def test_what_is_not_known_is_told_as_such_and_is_no_zero() -> None:
-    assert one(changed(before=None, after="0.000003")) == ["prompt now $3.00 per million, was unknown"]
-    assert one(changed(before="0.000003", after=None)) == ["prompt no longer known, was $3.00 per million"]
-    assert one(changed(before="-1", after="0.000003")) == ["prompt varies → $3.00 per million"]
+    assert one(changed(before=None, after="0.000003")) == ["prompt unknown → $3.00 / M"]
+    assert one(changed(before="0.000003", after=None)) == ["prompt $3.00 / M → unknown"]
+    assert one(changed(before="-1", after="0.000003")) == ["prompt varies → $3.00 / M"]
     for before, after in ((None, "0.1"), ("0.1", None), ("-1", "0.1"), ("0.1", "-1"), (None, "0")):
         assert judged([changed(before=before, after=after)]) == "repriced"
 
@@ -254,7 +254,7 @@ def test_all_prices_of_a_model_are_one_entry_and_the_dearest_unit_comes_first() 
         "pricing.prompt", "pricing.completion", "pricing.input_cache_read",
     ]  # fmt: skip
     assert (prices.kind, prices.size) == ("cheaper", Decimal("-0.5"))
-    assert told(limits) == ["context 1,000 → 2,000"]
+    assert told(limits) == ["context 1,000 tokens → 2,000 tokens"]
     mixed = [changed(), changed("pricing.completion", "0.1", "0.2")]
     assert judged(mixed) == judged([]) == "repriced"
     # what became known beside it does not hide that it got cheaper
@@ -273,17 +273,17 @@ def test_what_was_taken_back_says_so() -> None:
 
 def test_other_kinds_in_words() -> None:
     assert one(changed("expiration_date", None, "2026-09-01", what="expiry")) == ["expires 2026-09-01"]
-    assert one(changed("expiration_date", "2026-09-01", None, what="expiry")) == ["no longer expires, was 2026-09-01"]
-    assert one(changed("alias_target", "a/b", "a/c", what="alias")) == ["points to a/c, before to a/b"]
+    assert one(changed("expiration_date", "2026-09-01", None, what="expiry")) == ["expires 2026-09-01 → no date"]
+    assert one(changed("alias_target", "a/b", "a/c", what="alias")) == ["alias of a/b → a/c"]
     lists = changed("supported_parameters", ["a", "b"], ["b", "c"], what="capabilities")
     assert one(lists) == ["parameters +c, −a"]
     inside = changed("reasoning", {"on": False, "x": None}, {"on": True, "x": None}, what="capabilities")
     assert one(inside) == ["reasoning on no → yes"]
-    assert one(changed("max_completion_tokens", None, 4096, what="limits")) == ["max output unknown → 4,096"]
+    assert one(changed("max_completion_tokens", None, 4096, what="limits")) == ["output cap unknown → 4,096 tokens"]
     above = {"when": {"min_prompt_tokens": 200_000}, "rates": {"prompt": "0.000004"}}
     less = above | {"rates": {"prompt": "0.000002"}}
     assert one(changed("pricing.overrides", [above], [less])) == [
-        "prices that depend on the call: above 200,000 prompt tokens prompt $4.00 → $2.00 per million, −50 %"
+        "conditional prices above 200,000 prompt tokens prompt $4.00 / M → $2.00 / M, 50 % cheaper"
     ]
 
 
@@ -303,8 +303,10 @@ def test_by_size_puts_what_fell_most_first_and_what_has_no_size_last() -> None:
 def test_days_count_back_from_the_newest_capture() -> None:
     old = datetime(2026, 7, 31, 12, 46, tzinfo=UTC)
     week = read(QueryParams(""), old, NOW)
-    assert (week.begin, week.end, span(week)) == (datetime(2026, 7, 24, tzinfo=UTC), None, "the week to 2026-07-31")
+    assert (week.begin, week.end, span(week)) == (datetime(2026, 7, 25, tzinfo=UTC), None, "the week to 2026-07-31")
     assert shown([], week, View(as_of=old), NOW)["is_old"]
+    for query in ("since=2026-07-01", "days=all", "until=2026-07-30"):
+        assert not shown([], read(QueryParams(query), old, NOW), View(as_of=old), NOW)["is_old"], query
     assert not shown([], wanted(), View(as_of=NOW), NOW)["is_old"]
     # never ahead of the clock, and without a catalog from it
     assert (
@@ -315,14 +317,14 @@ def test_days_count_back_from_the_newest_capture() -> None:
 @pytest.mark.parametrize(
     ("query", "first", "last", "words"),
     [
-        ("days=30", date(2026, 7, 23), NOW.date(), "the 30 days to 2026-08-22"),
-        ("since=30d", date(2026, 7, 23), NOW.date(), "the 30 days to 2026-08-22"),
-        ("days=1", date(2026, 8, 21), NOW.date(), "the 1 day to 2026-08-22"),
-        ("days=7&until=2026-07-31", date(2026, 7, 24), date(2026, 7, 31), "the week to 2026-07-31"),
+        ("days=30", date(2026, 7, 24), NOW.date(), "the 30 days to 2026-08-22"),
+        ("since=30d", date(2026, 7, 24), NOW.date(), "the 30 days to 2026-08-22"),
+        ("days=1", date(2026, 8, 22), NOW.date(), "the 1 day to 2026-08-22"),
+        ("days=7&until=2026-07-31", date(2026, 7, 25), date(2026, 7, 31), "the week to 2026-07-31"),
         ("since=2026-06-01&days=90", date(2026, 6, 1), NOW.date(), "2026-06-01 to 2026-08-22"),
         ("days=all", None, NOW.date(), "since the first capture, to 2026-08-22"),
         ("model=a/b", None, NOW.date(), "since the first capture, to 2026-08-22"),
-        ("model=a/b&days=90", date(2026, 5, 24), NOW.date(), "the 90 days to 2026-08-22"),
+        ("model=a/b&days=90", date(2026, 5, 25), NOW.date(), "the 90 days to 2026-08-22"),
         ("until=9999-12-31&since=0001-01-01", date(1, 1, 1), date.max, "0001-01-01 to 9999-12-31"),
         ("until=0001-01-01", date(1, 1, 1), date(1, 1, 1), "the week to 0001-01-01"),
     ],
@@ -336,7 +338,8 @@ def test_a_time_can_be_said_in_many_ways(query: str, first: date | None, last: d
 
 @pytest.mark.parametrize(
     "query",
-    ["what=gone", "days=0", "days=x", "days=٣", "since=yesterday", "until=7", "sort=name", "page=0", "model=%00"],
+    ["what=gone", "days=0", "days=x", "days=٣", "since=yesterday", "until=7", "sort=name", "page=0", "model=%00",
+     "since=2026-08-23", "since=2026-08-02&until=2026-08-01", "until=2099-01-01"],
 )
 def test_what_cannot_be_meant_is_refused_with_words(query: str) -> None:
     with pytest.raises(UsageError):
@@ -392,8 +395,8 @@ def test_who_asks_what_got_cheaper_is_told_with_percent(small: Served) -> None:
     start = small.get("/changes").text
     (link,) = re.findall(r'id="what-cheaper" href="([^"]+)"', start)
     text = small.client.get(link.replace("&amp;", "&")).text
-    assert "prompt $3.00 → $1.50 per million, −50 %" in text
-    assert "<strong>−50 %</strong>" in text
+    assert "prompt $3.00 / M → $1.50 / M, 50 % cheaper" in text
+    assert "<strong>50 %</strong>" in text
     assert 'href="/models/acme/one"' in text
     assert "got dearer" not in text
     assert "parameters" not in text
@@ -413,7 +416,7 @@ def test_the_feed_is_the_same_as_the_page(small: Served) -> None:
     assert len(check_atom(answer.content)) == 1
     root = ET.fromstring(answer.content)
     (title,) = [it.findtext(f"{A}title") or "" for it in root.findall(f"{A}entry")]
-    assert title == "acme/one: got cheaper, prompt $3.00 → $1.50 per million, −50 %"
+    assert title == "acme/one: got cheaper, prompt $3.00 / M → $1.50 / M, 50 % cheaper"
     for link in root.findall(f"{A}link"):
         assert small.client.get(link.get("href") or "").status_code == 200
     alternate = re.search(r'<link rel="alternate" type="application/atom\+xml"[^>]* href="([^"]+)"',
@@ -517,7 +520,7 @@ def test_two_years_are_served_in_a_moment(two_years: Path, tmp_path: Path) -> No
             assert min(_seconds(running, path) for _ in range(12)) < 0.06, path
         text = running.get("/changes").text
         assert "the week to 2026-07-31; days count back from the newest capture" in text
-        assert "prompt $0.50 → $0.10 per million, −80 %" in text
+        assert "prompt $0.50 / M → $0.10 / M, 80 % cheaper" in text
 
 
 def _seconds(running: Served, path: str) -> float:
@@ -549,7 +552,7 @@ def test_three_clicks_tell_what_got_cheaper(visit: Visitor) -> None:
     assert "days=30" in page.url
     kinds = page.locator(".happened .badge").all_text_contents()
     assert set(kinds) == {"▼ got cheaper"}
-    fell = [float(it.strip("−< %")) for it in page.locator(".happened strong").all_text_contents()]
+    fell = [float(it.strip("< %")) for it in page.locator(".happened strong").all_text_contents()]
     assert fell == sorted(fell, reverse=True)
     # the search goes on with what was chosen
     page.get_by_label("Model").fill("luna")

@@ -139,7 +139,7 @@ def test_only_forms_are_taken(allowed: Sitting, unchanged: Callable[[], None], a
     ):  # fmt: skip
         refused(allowed.ask("POST", action, {"Origin": allowed.origin, "Content-Type": kind}, body), 415)
     many = urlencode([*fields.items(), *(("a", str(it)) for it in range(100))])
-    refused(allowed.ask("POST", action, {"Origin": allowed.origin, "Content-Type": FORM}, many), 400)
+    refused(allowed.ask("POST", action, {"Origin": allowed.origin, "Content-Type": FORM}, many), 422)
     large = urlencode({**fields, "note": "x" * 3_000_000})
     refused(allowed.ask("POST", action, {"Origin": allowed.origin, "Content-Type": FORM}, large), 413)
 

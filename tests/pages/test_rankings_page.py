@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmhive.app.http.service import Refusal
 from llmhive.app.pages import words
 from llmhive.app.pages.rankings import (
     Dated,
@@ -33,6 +32,7 @@ from llmhive.app.pages.rankings import (
 from llmhive.catalog.dimension import CATEGORIES, DIMENSIONS, MODALITIES
 from llmhive.catalog.ranking import Rank, Ranking
 from llmhive.catalog.view import Entry, View
+from llmhive.errors import UsageError
 from llmhive.store import rankings, runs
 from llmhive.store.database import connect
 from tests.catalog import strategies as our
@@ -203,13 +203,14 @@ def test_a_date_is_as_its_source_dates_it(text: str | None, told: Dated | None) 
 
 
 def test_how_many_are_shown() -> None:
-    assert [size_of(it) for it in (None, "", "10", "50", "all")] == [25, 25, 10, 50, None]
-    for wrong in ("0", "11", "ten", "-1", "٢٥"):
-        with pytest.raises(Refusal):
+    assert [size_of(it) for it in (None, "", "10", "11", "50", "all")] == [25, 25, 10, 11, 50, None]
+    for wrong in ("0", "51", "ten", "-1", "٢٥"):
+        with pytest.raises(UsageError):
             size_of(wrong)
     assert sizes(8, 25, "/r") == []
     assert [(text, on) for text, _, on in sizes(50, 25, "/r")] == [("10", False), ("25", True), ("all 50", False)]
     assert [(text, on) for text, _, on in sizes(12, 25, "/r")] == [("10", False), ("all 12", True)]
+    assert not any(on for _, _, on in sizes(50, 11, "/r"))
 
 
 def test_shares_as_a_table_begin_with_the_newest() -> None:
@@ -314,9 +315,9 @@ def test_a_ranking_shows_all_that_is_known_of_it(small: Served) -> None:
 
 
 def test_as_many_as_are_asked_for(small: Served) -> None:
-    for query, number in (({}, 25), ({"limit": "10"}, 10), ({"limit": "all"}, 50)):
+    for query, number in (({}, 25), ({"limit": "7"}, 7), ({"limit": "all"}, 50)):
         assert len(re.findall(r'<th scope="row">', small.get("/rankings/leaderboard", **query).text)) == number
-    assert small.get("/rankings", limit="7").status_code == 422
+    assert small.get("/rankings", limit="51").status_code == 422
 
 
 def test_every_link_of_the_tree_answers_and_what_is_no_ranking_does_not(small: Served) -> None:

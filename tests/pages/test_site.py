@@ -6,14 +6,14 @@ import gzip
 import html
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
+from markupsafe import escape
 
-from tests.fake_openrouter import catalog, model
+from tests.fake_openrouter import model
+from tests.pages.small import serving_models
 from tests.serving import Place, Served, asked, place, serving
-from tests.support import sync_at
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'{{ 7*7 }}'
 PATHS = ("/", "/models/acme/one", "/rankings", "/compare", "/changes", "/select", "/operations", "/sign-in")
@@ -37,17 +37,10 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with place("sqlite", tmp_path_factory.mktemp("site")) as found:
-        records = [model(f"acme/m-{number:02}") for number in range(30)]
-        found.fake.serve(catalog(model("acme/one", name=HOSTILE, description=HOSTILE), model("acme/two"), *records))
-        assert sync_at(found.url, found.fake.base_url, datetime.now(UTC) - timedelta(hours=1)).status == "completed"
-        yield found
-
-
-@pytest.fixture(scope="module")
-def served(here: Place) -> Iterator[Served]:
-    with serving(here.llmhive) as found:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    hostile = model("acme/one", name=HOSTILE, description=HOSTILE)
+    records = [model(f"acme/m-{number:02}") for number in range(30)]
+    with serving_models(tmp_path_factory.mktemp("site"), hostile, model("acme/two"), *records) as found:
         yield found
 
 
@@ -74,11 +67,14 @@ def test_each_page_has_a_strict_policy_and_nothing_inline(served: Served, path: 
             assert not (attributes.get(name) or "/").lower().startswith(("javascript:", "data:", "//")), attributes
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "path", ["/", "/models/acme/one", "/compare", "/compare?model=acme/one", "/select", "/select?limit=50"]
+)
 def test_what_openrouter_says_is_text_and_nothing_else(served: Served, path: str) -> None:
     text = served.get(path).text
+    # word for word, also what a template would work out
+    assert str(escape(HOSTILE)) in text
     assert "<img src=x" not in text
-    assert "49" not in re.findall(r"&#34;&#39;(\d+)", text)
 
 
 def test_assets_are_kept_for_ever_and_change_their_address_with_their_content(served: Served) -> None:
@@ -133,11 +129,11 @@ def test_pages_are_counted_by_their_pattern(served: Served) -> None:
     assert 'route="/models/{id}"' in served.get("/metrics").text
 
 
-def test_an_empty_catalog_says_so_on_every_page(tmp_path: object, bare_place: Place) -> None:
+def test_an_empty_catalog_says_so_on_every_page(bare_place: Place) -> None:
     with serving(bare_place.llmhive) as served:
         for path in ("/", "/rankings", "/compare", "/changes", "/select", "/operations"):
             answer = served.get(path)
-            assert answer.status_code in {200, 404}, (path, answer.text[:300])
+            assert answer.status_code == 200, (path, answer.text[:300])
             assert "bootstrap facts" in answer.text, path
 
 

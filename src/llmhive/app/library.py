@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -73,6 +74,10 @@ class Catalog(Market, Operations, Choices, Proofs):
         """
         settings = settings or read()
         return cls(settings, connect(url) if url else wiring.database(settings))
+
+    def together(self) -> AbstractContextManager[None]:
+        """While it is entered, all that this thread reads is of one instant: ``with catalog.together(): …``."""
+        return self._database.together()
 
     def close(self) -> None:
         """Give back the database."""

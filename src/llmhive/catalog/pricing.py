@@ -50,6 +50,11 @@ _WHOLE_WEEK = (1 << 7 * _MINUTES_A_DAY) - 1
 ConditionValue = int | str | tuple[str, ...]
 
 
+def counts_tokens(output_modalities: Iterable[str]) -> bool:
+    """Whether "prompt" and "completion" of a model are tokens: of some they are seconds, characters or searches."""
+    return NOT_PER_TOKEN.isdisjoint(output_modalities)
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
     """Rates that replace the base ones while all conditions hold; a rate not named here is inherited."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ class Database:
         self.engine = engine
         self.dialect: str = engine.dialect.name
         self._is_current = False
+        self._thread = threading.local()  #: of `together`
         if self.dialect == "sqlite":
             self._reader = engine.execution_options(sqlite_begin="BEGIN")
             self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
@@ -69,8 +71,28 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent view of one instant."""
-        with self._begin(self._reader) as connection:
-            yield connection
+        shared: ExitStack | None = getattr(self._thread, "shared", None)
+        if shared is None:
+            with self._begin(self._reader) as connection:
+                yield connection
+            return
+        if self._thread.connection is None:
+            self._thread.connection = shared.enter_context(self._begin(self._reader))
+        with self._told():
+            yield self._thread.connection
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What this thread reads meanwhile is of one instant, that of the first read, over one connection."""
+        if getattr(self._thread, "shared", None) is not None:
+            yield
+            return
+        try:
+            with ExitStack() as shared:
+                self._thread.shared, self._thread.connection = shared, None
+                yield
+        finally:
+            self._thread.shared = self._thread.connection = None
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -80,9 +102,14 @@ class Database:
 
     @contextmanager
     def _begin(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        with self._told(), engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the database's driver raises, as errors of ours."""
         try:
-            with engine.begin() as connection:
-                yield connection
+            yield
         except (sa.exc.IntegrityError, sa.exc.DataError):
             # not the database's fault but ours
             raise

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
+from llmhive.app import wording
 from llmhive.app.cli import offers, render, times
 from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog, Page
 from llmhive.app.wiring import now
-from llmhive.catalog.pricing import CONDITIONS, NOT_PER_TOKEN, PER_TOKEN, UNITS, exact
+from llmhive.catalog import written
+from llmhive.catalog.pricing import PER_TOKEN, UNITS, counts_tokens, exact
 from llmhive.catalog.query import SORTS, Query
 from llmhive.errors import UsageError
-
-_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmM]?)")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,12 +27,11 @@ def add_to(app: typer.Typer) -> None:
 
 def count(text: str) -> int:
     """A number of tokens: ``200000``, ``200k``, ``1.5M``."""
-    match = _COUNT.fullmatch(text.strip())
-    if match is None:
+    number = written.count(text.strip())
+    if number is None:
         raise UsageError(f"{text!r} is not a number of tokens. Write 200000, 200k or 1M.")
-    size: int = {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()]
     # more tokens than any model has are more than any model has
-    return min(int(Decimal(match[1]) * size), 2**53)
+    return min(number, 2**53)
 
 
 def models(
@@ -156,17 +154,12 @@ def _marks(row: dict[str, Any]) -> str:
         marks.append("by the hour")
     if row["held"]:
         marks.append("held: " + ", ".join(name.removeprefix("pricing.") for name in row["held"]))
-    if _counts_no_tokens(row):
+    if not counts_tokens(row["output_modalities"]):
         marks.append("not per token")
     if row["pricing_kind"] == "fixed" and not any(exact(row["pricing"][u]) for u in ("prompt", "completion")):
         # neither prompt nor completion cost: something else does
         marks.append("priced by " + ", ".join(unit for unit, rate in row["pricing"].items() if _is_charged(rate)))
     return ", ".join(marks)
-
-
-def _counts_no_tokens(row: dict[str, Any]) -> bool:
-    """Whether "prompt" stands for seconds, characters or searches: OpenRouter does not say which."""
-    return bool(NOT_PER_TOKEN.intersection(row["output_modalities"]))
 
 
 def _is_charged(rate: object) -> bool:
@@ -229,7 +222,7 @@ def model(
         ),
     )
     _show_prices(found)
-    offers.show_endpoints(console, found, endpoints, counts_tokens=not _counts_no_tokens(found))
+    offers.show_endpoints(console, found, endpoints, counts_tokens=counts_tokens(found["output_modalities"]))
     offers.show_ranks(console, name, ranks)
     offers.show_benchmarks(console, benchmarks)
     if found["description"]:
@@ -240,34 +233,29 @@ def model(
 def _show_prices(found: dict[str, Any]) -> None:
     console = render.out()
     pricing, kind = found["pricing"], found["pricing_kind"]
-    words = {
-        "free": "It is free.",
-        "dynamic": "Its price is decided per request: it routes to other models.",
-        "unknown": "Its price is not in the catalog: it is priced elsewhere, and not zero.",
-    }
     console.print()
-    if kind in words:
-        console.print(words[kind], style="yellow")
+    if kind in wording.PRICING_KINDS:
+        console.print(wording.PRICING_KINDS[kind], style="yellow")
     if found["is_scheduled"]:
-        console.print("Prices depend on the hour; these were in force at the last sync.", style="yellow")
+        console.print(wording.BY_THE_HOUR, style="yellow")
     order = {unit: position for position, unit in enumerate(UNITS)}
     priced = sorted(pricing.items(), key=lambda item: order.get(item[0], len(order)))
-    counts_tokens = not _counts_no_tokens(found)
+    is_counted = counts_tokens(found["output_modalities"])
     for name, held in found["held"].items():
-        console.print(render.escape(_held(name, held, counts_tokens)), style="yellow")
-    pairs = [(unit, _rate(unit, rate, counts_tokens)) for unit, rate in priced if isinstance(rate, str)]
+        console.print(render.escape(_held(name, held, is_counted)), style="yellow")
+    pairs = [(unit, _rate(unit, rate, is_counted)) for unit, rate in priced if isinstance(rate, str)]
     render.facts(console, [(unit, text) for unit, text in pairs if text])
     for entry in found["overrides"]:
-        rates = [f"{unit} {_rate(unit, rate, counts_tokens)}" for unit, rate in entry["rates"].items()]
-        console.print(f"{render.escape(_condition(entry['when']))}: {render.escape(', '.join(rates))}")
+        rates = [f"{unit} {_rate(unit, rate, is_counted)}" for unit, rate in entry["rates"].items()]
+        console.print(f"{render.escape(wording.condition(entry['when']))}: {render.escape(', '.join(rates))}")
 
 
-def _held(name: str, held: dict[str, Any], counts_tokens: bool) -> str:
+def _held(name: str, held: dict[str, Any], is_counted: bool) -> str:
     """What the gate holds back of a field."""
     unit = name.removeprefix("pricing.")
     served = held["served"]
     if unit != name and isinstance(served, str):
-        served = _rate(unit, served, counts_tokens) or "0"
+        served = _rate(unit, served, is_counted) or "0"
     elif name == "pricing":
         unit, served = "all prices", "others"
     since = render.moment(held["since"])
@@ -277,27 +265,12 @@ def _held(name: str, held: dict[str, Any], counts_tokens: bool) -> str:
     )
 
 
-def _condition(when: dict[str, Any]) -> str:
-    """When an override applies, in words; what we do not understand as it stands."""
-    words = []
-    least = when.get("min_prompt_tokens")
-    if isinstance(least, int):
-        words.append(f"above {least:,} prompt tokens")
-    start, end = when.get("utc_start", 0), when.get("utc_end", 0) or 2400
-    if {"utc_start", "utc_end"} & when.keys() and isinstance(start, int) and isinstance(end, int):
-        words.append(f"from {start // 100:02}:{start % 100:02} to {end // 100:02}:{end % 100:02} UTC")
-    if isinstance(days := when.get("utc_days"), list):
-        words.append(f"on {', '.join(days)}")
-    unknown = [f"{name} {value}" for name, value in when.items() if name not in CONDITIONS]
-    return " ".join([*words, *unknown]) or "always"
-
-
-def _rate(unit: str, rate: str, counts_tokens: bool = True) -> str | None:
+def _rate(unit: str, rate: str, is_counted: bool = True) -> str | None:
     number = exact(rate)
     if number is None or number < 0:
         return "varies" if number is not None else None
     if not number:
         return "0" if unit in {"prompt", "completion"} else None
-    if not counts_tokens:
+    if not is_counted:
         return f"${render.money(Decimal(rate))} for one (second, character, search or token: OpenRouter does not say)"
     return f"{render.price(rate)} per million tokens" if unit in PER_TOKEN else f"${render.money(Decimal(rate))} each"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import Decimal
 
+from llmhive.app import wording
 from llmhive.app.cli import render
 
 UNKNOWN = "?"
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = " "
 _SIZES = {10**12: "T", 10**9: "B", 10**6: "M", 10**3: "k"}
-_FOUR_DIGITS = Context(prec=4)
 
 
 def volume(count: int | None) -> str:
@@ -33,12 +33,7 @@ def _rounded(count: int, unit: int) -> Decimal:
 
 def percent(fraction: str | None) -> str:
     """A fraction as a percentage with two decimals, cut off; what is less, but not nothing, says so."""
-    if fraction is None:
-        return UNKNOWN
-    share = Decimal(fraction) * 100
-    if 0 < share < Decimal("0.01"):
-        return "<0.01 %"
-    return f"{share.quantize(Decimal('0.01'), ROUND_DOWN)} %"
+    return UNKNOWN if fraction is None else wording.percent(Decimal(fraction))
 
 
 def growth(fraction: str | None) -> str:
@@ -73,29 +68,9 @@ def trend(counts: Sequence[int | None] | None) -> str:
     return "".join(_GAP if it is None else _BARS[it * top // highest if highest else 0] for it in counts)
 
 
-def four_digits(number: str) -> str:
-    """A score in four digits that count: ``443.6``, ``0.01234``; a whole number as it is: ``1,310,720``."""
-    value = Decimal(number)
-    return f"{int(value):,}" if value == value.to_integral_value() else f"{_FOUR_DIGITS.plus(value):,f}"
-
-
 def uptime(percentage: float | None) -> str:
     """Percent with two decimals, cut off: 99.999 is not 100."""
-    return UNKNOWN if percentage is None else _cut_off(Decimal(str(percentage)), 2)
-
-
-def uptimes(percentages: Sequence[str]) -> list[str]:
-    """Percents cut off after so many decimals, two to four, as tell them apart where they differ."""
-    numbers = [Decimal(it) for it in percentages]
-    for places in (2, 3, 4):
-        shown = [_cut_off(it, places) for it in numbers]
-        if len(set(shown)) == len(set(numbers)):
-            break
-    return shown
-
-
-def _cut_off(number: Decimal, places: int) -> str:
-    return str(number.quantize(Decimal(1).scaleb(-places), ROUND_DOWN))
+    return UNKNOWN if percentage is None else wording.cut_off(Decimal(str(percentage)))
 
 
 def dated(text: str | None, now: datetime) -> str | None:

@@ -38,9 +38,8 @@ def snapshot(
     """Keep what is believed now under a name, to compare with and to go back to."""
     from llmhive.app.openrouter.rollback import snapshot as take
 
-    at = wiring.now()
     with work.database() as (_, database):
-        taken = take(database, name or f"at-{at:%Y-%m-%dT%H%M%SZ}", at=at, note=note)
+        taken = take(database, name, at=wiring.now(), note=note)
     if json:
         render.as_json(taken.to_json())
     else:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from llmhive.app import wording
 from llmhive.app.cli import figures, render
 from llmhive.app.wiring import now
 from llmhive.catalog.benchmark import INSIDE, KEYED
@@ -73,12 +74,12 @@ def _columns(
 
 
 def _price(rate: str | None, kind: str, counts_tokens: bool) -> str:
-    """A price of an endpoint as its model's are shown; a zero of a media model says nothing."""
+    """A price of an endpoint as its model's are shown: a zero is one, unless the model is priced elsewhere."""
     if rate is None:
         return "varies" if kind == "dynamic" else figures.UNKNOWN
-    if not Decimal(rate) and (kind == "unknown" or not counts_tokens):
+    if not Decimal(rate) and kind == "unknown":
         return figures.UNKNOWN
-    if not counts_tokens:
+    if Decimal(rate) and not counts_tokens:
         return render.money(Decimal(rate))
     return render.short_price(rate, kind).removeprefix("$")
 
@@ -87,7 +88,7 @@ def _discount(fraction: str | None) -> str:
     part = exact(fraction)
     if part is None:
         return figures.UNKNOWN
-    text = f"{figures.four_digits(str(abs(part * 100)))} %"
+    text = f"{wording.four_digits(str(abs(part * 100)))} %"
     return "–" if not part else f"{text} off" if part > 0 else f"{text} more"
 
 
@@ -160,7 +161,7 @@ def show_benchmarks(console: Console, measures: Sequence[Mapping[str, Any]]) -> 
     pairs = [(it["metric"].replace("_", " "), f"{_value(it)}  {_by(it)}") for it in others]
     if elos:
         best = sorted(elos, key=lambda it: (-Decimal(it["value"]), it["metric"]))
-        words = [f"{it['metric'].rpartition(':')[2]} {figures.four_digits(it['value'])}" for it in best[:_BEST_ELOS]]
+        words = [f"{it['metric'].rpartition(':')[2]} {wording.four_digits(it['value'])}" for it in best[:_BEST_ELOS]]
         more = f" and {len(best) - _BEST_ELOS} more" if len(best) > _BEST_ELOS else ""
         pairs.append(("Elo, the best", f"{', '.join(words)}{more}  {_by(best[0])}"))
     console.print()
@@ -171,7 +172,7 @@ def show_benchmarks(console: Console, measures: Sequence[Mapping[str, Any]]) -> 
 def _value(it: Mapping[str, Any]) -> str:
     # an index and an Elo rating are points; what is left are scores of 0 to 1
     value = Decimal(it["value"])
-    return figures.four_digits(it["value"]) if it["metric"].endswith("_index") or value > 1 else f"{value * 100:.1f} %"
+    return wording.four_digits(it["value"]) if it["metric"].endswith("_index") or value > 1 else f"{value * 100:.1f} %"
 
 
 def _by(it: Mapping[str, Any]) -> str:

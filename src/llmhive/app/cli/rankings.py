@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from llmhive.app import wording
 from llmhive.app.cli import figures, render
 from llmhive.app.cli.work import Json
 from llmhive.app.library import Catalog
@@ -103,12 +105,12 @@ def _columns(found: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "#", [str(it["rank"]) for it in data]
     yield "author" if is_of_authors else "model", [_who(it) for it in data]
     is_task = found["dimension"] == "task"
-    header, shown = _SCORES.get(found["dimension"], ("score", figures.four_digits))
+    header, shown = _SCORES.get(found["dimension"], ("score", wording.four_digits))
     # a growth that is the score is shown once
     is_growth = bool(data) and all(it["score"] is not None and it["score"] == it["growth"] for it in data)
     scores = [shown(it["score"]) if it["score"] is not None and not is_growth else "" for it in data]
     if found["dimension"] == "most_reliable" and all(scores):
-        scores = figures.uptimes([it["score"] for it in data])
+        scores = wording.told_apart([Decimal(it["score"]) for it in data])
     if is_task:
         yield header, scores
     tokens = ["" if it["tokens"] is None else figures.volume(it["tokens"]) for it in data]
@@ -134,12 +136,12 @@ def _who(it: Mapping[str, Any]) -> str:
 _SCORES: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "trending": ("median growth", figures.growth),
     "task": ("of its requests", figures.percent),
-    "best_value": ("points per $/M", figures.four_digits),
-    "fastest": ("tokens/s", figures.four_digits),
+    "best_value": ("points per $/M", wording.four_digits),
+    "fastest": ("tokens/s", wording.four_digits),
     "most_reliable": ("uptime 1d %", lambda score: figures.uptime(float(score))),
-    "lowest_cost": ("$/M", figures.four_digits),
+    "lowest_cost": ("$/M", wording.four_digits),
     "long_context": ("context", lambda score: render.tokens(int(score))),
-    "multimodal": ("kinds of input", figures.four_digits),
+    "multimodal": ("kinds of input", wording.four_digits),
 }
 #: Whose header says the unit.
 _PLAIN = ("trending", "task", "fastest", "most_reliable", "long_context")

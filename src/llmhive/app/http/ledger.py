@@ -13,6 +13,8 @@ from llmhive.app.http.service import Service, json
 from llmhive.app.http.syncing import asked_by, body_schema, ended
 from llmhive.app.openrouter import rollback as ledger
 from llmhive.app.worker import Task
+from llmhive.catalog.run import Run
+from llmhive.store.snapshots import Snapshot
 
 
 def add_to(app: FastAPI, service: Service) -> None:
@@ -26,10 +28,7 @@ def add_to(app: FastAPI, service: Service) -> None:
         """Keep what is believed now under a name."""
         await service.writer(request)
         wish = await service.body(request, schema.SnapshotWish)
-        at = wiring.now()
-        name = wish.name or f"at-{at:%Y-%m-%dT%H%M%SZ}"
-        taken = await service.threads.run(ledger.snapshot, service.database, name, at=at, note=wish.note)
-        return json(taken.to_json(), 201)
+        return json((await keep(service, wish.name, wish.note)).to_json(), 201)
 
     @app.post("/api/snapshots/{name}/rollback", tags=["history"], response_model=None,
               responses={200: {"model": schema.Run}, **schema.problems(401, 403, 404, 408, 409, 413, 422, 503)},
@@ -49,4 +48,29 @@ def add_to(app: FastAPI, service: Service) -> None:
     async def unpin(request: Request) -> Response:
         """Let syncs change the catalog again; the next one catches up."""
         await service.writer(request)
-        return json({"was_pinned_to": await service.threads.run(ledger.unpin, service.database)})
+        return json({"was_pinned_to": await let_go(service)})
+
+
+# --- what the pages do as well
+
+
+async def keep(service: Service, name: str | None, note: str | None) -> Snapshot:
+    """Keep what is believed now as a snapshot; raises `UsageError` and `Conflict`."""
+    return await service.threads.run(ledger.snapshot, service.database, name, at=service.now(), note=note)
+
+
+async def let_go(service: Service) -> str | None:
+    """Unpin the catalog, and wait until reads show it; the snapshot that it was pinned to, if any."""
+    was_pinned_to = await service.threads.run(ledger.unpin, service.database)
+    await service.seen(lambda view: view.pinned is None)
+    return was_pinned_to
+
+
+async def rehearse(service: Service, name: str, *, pin: bool) -> Run:
+    """What a rollback would change; nothing is written. Raises `NotFound` and `Conflict`."""
+    runner = wiring.runner(service.settings, service.database, _silent)
+    return await service.threads.run(ledger.rollback, runner, name, trigger="http", pin=pin, dry_run=True)
+
+
+def _silent(_event: str, /, **_facts: object) -> None:
+    pass

@@ -26,6 +26,7 @@ from llmhive.app.library import Catalog
 from llmhive.app.live import Live
 from llmhive.app.settings import Settings
 from llmhive.catalog.model import instant
+from llmhive.catalog.view import View
 from llmhive.errors import StoreError
 from llmhive.store.database import Database
 
@@ -114,10 +115,14 @@ class Service:
 
     async def caught_up(self, run: dict[str, Any]) -> None:
         """Wait until reads show what a run did, so that who waited for it finds it; a moment at most."""
-        self.live.wake()
         version = run["catalog_version"] or 0
+        await self.seen(lambda view: view.catalog_version >= version)
+
+    async def seen(self, is_so: Callable[[View], bool]) -> None:
+        """Wait until reads show something; a moment at most."""
+        self.live.wake()
         for _ in range(_CATCH_UP_LOOKS):
-            if self.live.view is not None and self.live.view.catalog_version >= version:
+            if self.live.view is not None and is_so(self.live.view):
                 return
             await asyncio.sleep(_CATCH_UP_EVERY)
 

@@ -191,13 +191,18 @@ class Workers:
         """A sync's dry run as `once`: how far it is, from now on, and then the run. Raises what it was refused with."""
         worker = await self._rehearsal(task)
         heard: asyncio.Queue[Line | None] = asyncio.Queue()
+
+        def close(_: asyncio.Future[Told]) -> None:
+            heard.put_nowait(None)
+
         worker.listeners.add(heard.put_nowait)
-        worker.ended.add_done_callback(lambda _: heard.put_nowait(None))
+        worker.ended.add_done_callback(close)
         try:
             while (line := await heard.get()) is not None:
                 yield line
         finally:
             worker.listeners.discard(heard.put_nowait)
+            worker.ended.remove_done_callback(close)
         yield _run_of(await worker.ended)
 
     async def _rehearsal(self, task: Task) -> Worker:

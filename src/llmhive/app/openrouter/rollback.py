@@ -141,8 +141,9 @@ def unpin(database: Database) -> str | None:
         return catalog.unpin(connection)
 
 
-def snapshot(database: Database, name: str, *, at: datetime, note: str | None = None) -> Snapshot:
-    """Keep what is believed under a name; raises `UsageError` and `Conflict`."""
+def snapshot(database: Database, name: str | None, *, at: datetime, note: str | None = None) -> Snapshot:
+    """Keep what is believed under a name, or else under that of the time; raises `UsageError` and `Conflict`."""
+    name = name or f"at-{at:%Y-%m-%dT%H%M%SZ}"
     if not database.require_schema():
         raise UsageError(f"There is nothing to keep as {name!r}: the catalog is empty. Run `llmhive sync` first.")
     with database.write() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 from functools import cached_property
@@ -29,6 +30,11 @@ class Asset:
         self.kind = _KINDS[name.rpartition(".")[2]]
         self.url = f"/static/{hashlib.sha256(content).hexdigest()[:16]}/{name}"
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether `packed` is there at once."""
+        return "packed" in self.__dict__
+
     @cached_property
     def packed(self) -> bytes:
         """It as gzip; made when first asked for."""
@@ -52,7 +58,7 @@ class Assets:
     def add_to(self, app: FastAPI) -> None:
         """Register the route."""
 
-        def static(request: Request) -> Response:
+        async def static(request: Request) -> Response:
             asset = self._all.get(request.path_params["name"])
             if asset is None or request.url.path != asset.url:
                 # one of another version, say: the page that named it is loaded again with the next click
@@ -60,7 +66,9 @@ class Assets:
             headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding"}
             content = asset.content
             if accepts_gzip(request.headers.get("accept-encoding", "").encode()):
-                headers["Content-Encoding"], content = "gzip", asset.packed
+                # on the loop: threads may all wait for the database
+                headers["Content-Encoding"] = "gzip"
+                content = asset.packed if asset.is_packed else await asyncio.to_thread(lambda: asset.packed)
             return Response(content, 200, headers, asset.kind)
 
         app.router.routes.append(Route("/static/{digest}/{name}", static, methods=["GET"], include_in_schema=False))

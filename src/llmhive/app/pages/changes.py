@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 from starlette.datastructures import QueryParams
 
-from llmhive.app.http.problem import Problem
-from llmhive.app.http.service import Refusal
-from llmhive.app.pages import changes_atom, words
-from llmhive.app.pages.changes_told import KINDS, PRICES, Happening, Part, by_size, percent, put_together, told
+from llmhive.app.pages import addresses, changes_atom, words
+from llmhive.app.pages.changes_told import KINDS, PRICES, Happening, Part, by_size, put_together, told
+from llmhive.app.pages.fields import how_far
 from llmhive.app.pages.site import Asked, Page, Sent, Site
 from llmhive.catalog.view import View
 from llmhive.errors import UsageError
@@ -63,8 +62,7 @@ class Wanted:
 
     def address(self, path: str, **changes: str | None) -> str:
         """The address of the same but for some fields; the first page of it, unless one is named."""
-        kept = {name: value for name, value in self.given if name != "page"}
-        return words.with_query(path, **(kept | changes))
+        return addresses.but(path, self.given, **({"page": None} | changes))
 
 
 def add_to(site: Site) -> None:
@@ -73,12 +71,12 @@ def add_to(site: Site) -> None:
 
     @site.get("/changes", section="changes")
     def changes(asked: Asked) -> Page:
-        wanted = _read(asked)
+        wanted = read(asked.query, asked.view.as_of, asked.now)
         return Page("changes.html", "Changes", shown(memory.happened(asked, wanted), wanted, asked.view, asked.now))
 
     @site.get("/changes.atom", section="changes")
     def as_atom(asked: Asked) -> Sent:
-        wanted = _read(asked, _DAYS_OF_FEED)
+        wanted = read(asked.query, asked.view.as_of, asked.now, days=_DAYS_OF_FEED)
         found = chosen(matching(memory.happened(asked, wanted), wanted.text), wanted.kinds)
         of_catalog = {it.model_id: known_of(asked.view, it.model_id) for it in found}
         content = changes_atom.feed(
@@ -121,13 +119,6 @@ class Memory:
 # --- what is asked for
 
 
-def _read(asked: Asked, days: int = _DAYS) -> Wanted:
-    try:
-        return read(asked.query, asked.view.as_of, asked.now, days=days)
-    except UsageError as error:
-        raise Refusal(Problem(422, str(error))) from error
-
-
 def read(query: QueryParams, as_of: datetime | None, now: datetime, *, days: int = _DAYS) -> Wanted:
     """What a query string asks for; raises `UsageError`. Days count back from the newest capture (`as_of`), or from
     ``until``; empty fields, as forms send them, are not given.
@@ -141,8 +132,14 @@ def read(query: QueryParams, as_of: datetime | None, now: datetime, *, days: int
     model = given.get("model")
     if model is not None and not model.isprintable():
         raise UsageError("model: write the id of a model.")
-    last = _date("until", given["until"]) if "until" in given else min(as_of or now, now).date()
+    newest = min(as_of or now, now).date()
+    last = _date("until", given["until"]) if "until" in given else newest
     first, chosen_days = _first(given, last, str(days) if model is None else ALL)
+    if first is not None and first > last:
+        end = f"until, {last}" if "until" in given else f"the newest capture, of {last}"
+        raise UsageError(f"since: {first} is after {end}; nothing lies between.")
+    if first is not None and first > now.date():
+        raise UsageError(f"{'until' if chosen_days else 'since'}: {last if chosen_days else first} has not come yet.")
     sort = given.get("sort")
     if sort not in {None, "size", "time"}:
         raise UsageError(f"sort: write size or time; not {given['sort'][:60]!r}")
@@ -152,7 +149,7 @@ def read(query: QueryParams, as_of: datetime | None, now: datetime, *, days: int
         known["what"] = ",".join(kinds)
     return Wanted(
         kinds, given.get("text", "").lower(), model, first, last, "until" not in given, chosen_days, sort == "size",
-        _whole("page", given.get("page", "1"), 10**6), tuple(known.items()),
+        addresses.whole("page", given.get("page", "1"), addresses.MOST_PAGES), tuple(known.items()),
     )  # fmt: skip
 
 
@@ -164,8 +161,9 @@ def _first(given: Mapping[str, str], last: date, default: str) -> tuple[date | N
     chosen_days = (since.removesuffix("d") if since is not None else None) or given.get("days", default)
     if chosen_days == ALL:
         return None, ALL
-    number = _whole("days" if since is None else "since", chosen_days, _MOST_DAYS)
-    return date.fromordinal(max(last.toordinal() - number, 1)), str(number)
+    number = addresses.whole("days" if since is None else "since", chosen_days, _MOST_DAYS)
+    # whole days in UTC, with the last one
+    return date.fromordinal(max(last.toordinal() - number + 1, 1)), str(number)
 
 
 def _date(name: str, value: str) -> date:
@@ -173,12 +171,6 @@ def _date(name: str, value: str) -> date:
         return date.fromisoformat(value)
     except ValueError as error:
         raise UsageError(f"{name}: write a day as 2026-05-01; not {value[:60]!r}") from error
-
-
-def _whole(name: str, value: str, most: int) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= 7 and 0 < int(value) <= most):
-        raise UsageError(f"{name}: write a whole number from 1 to {most}; not {value[:60]!r}")
-    return int(value)
 
 
 def about(wanted: Wanted) -> str:
@@ -262,7 +254,8 @@ def shown(everything: Sequence[Happening], wanted: Wanted, view: View, now: date
     pages = max(-(-len(found) // PER_PAGE), 1)
     at = min(wanted.page, pages)
     part = found[(at - 1) * PER_PAGE : at * PER_PAGE]
-    is_old = wanted.is_to_now and view.as_of is not None and now - view.as_of > timedelta(days=1)
+    counts_back = wanted.is_to_now and wanted.days not in {"", ALL}
+    is_old = counts_back and view.as_of is not None and now - view.as_of > words.OLD
     meant = None if wanted.model is None else view.find(wanted.model)
     return {
         "days": in_days(part, view, is_by_size=wanted.is_by_size),
@@ -280,6 +273,8 @@ def shown(everything: Sequence[Happening], wanted: Wanted, view: View, now: date
         "only": None if wanted.model is None else (wanted.model if meant is None else meant.id),
         "without_model": wanted.address("/changes", model=None),
         "longer": _longer(wanted),
+        "without_text": wanted.address("/changes", text=None) if wanted.text else None,
+        "without_kinds": wanted.address("/changes", what=None) if wanted.kinds and matched else None,
         "pages": pages,
         "page": at,
         "previous": wanted.address("/changes", page=str(at - 1)) if at > 1 else None,
@@ -357,7 +352,7 @@ def _part(part: Part, known: changes_atom.Known | None) -> Told:
     badge, mark = _BADGES.get(part.kind, ("", ""))
     pieces = told(part, () if known is None else known.outputs)
     by = part.size if part.kind in {"cheaper", "dearer"} else None
-    size = None if by is None or by.is_infinite() else percent(by)
+    size = None if by is None or by.is_infinite() else how_far(by)
     return Told(badge, mark, KINDS[part.kind].lower(), size, " · ".join(pieces), part.reverted_at)
 
 

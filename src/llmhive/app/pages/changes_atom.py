@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -28,7 +28,7 @@ class Known(NamedTuple):
     """What the catalog knows of a model that something happened to."""
 
     name: str
-    outputs: object
+    outputs: Sequence[str]
 
 
 def feed(

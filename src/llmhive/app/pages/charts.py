@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import msgspec
 
 from llmhive.app.pages import plots
 from llmhive.app.pages.site import Asked, Sent, Site, require
 
 _encode = msgspec.json.Encoder().encode
-#: The health of endpoints is shown for so long: what is older is a point a week.
-_HEALTH_SINCE = timedelta(days=730)
 
 
 def add_to(site: Site) -> None:
@@ -28,13 +24,13 @@ def add_to(site: Site) -> None:
 
     @site.get("/charts/uptime/{id:path}", section="catalog")
     def uptime(asked: Asked) -> Sent:
-        found = asked.catalog.endpoint_history(asked.path["id"], asked.now - _HEALTH_SINCE)
+        found = asked.catalog.endpoint_history(asked.path["id"], asked.now - plots.HEALTH)
         figure = plots.uptime(found["health"], found["versions"], name=found["id"])
         return _sent(figure, f"The uptime of the endpoints of {found['id']} is not known.")
 
     @site.get("/charts/latency/{id:path}", section="catalog")
     def latency(asked: Asked) -> Sent:
-        found = asked.catalog.endpoint_history(asked.path["id"], asked.now - _HEALTH_SINCE)
+        found = asked.catalog.endpoint_history(asked.path["id"], asked.now - plots.HEALTH)
         figure = plots.latency(found["health"], found["versions"], name=found["id"])
         return _sent(figure, f"The latency of the endpoints of {found['id']} is not known.")
 

@@ -1,4 +1,4 @@
-"""Two to six models side by side; what the rows are is in `compared`."""
+"""Two to six models side by side; what the rows are is in `compare_rows`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, Inexact
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
 from llmhive.app.library import Catalog
-from llmhive.app.pages import compare_rows, options, select_need
+from llmhive.app.pages import addresses, compare_rows, options
 from llmhive.app.pages.compare_rows import Column, Cost
 from llmhive.app.pages.site import Asked, Page, Site
-from llmhive.catalog import capability, document
+from llmhive.catalog import capability, document, written
 from llmhive.catalog.benchmark import is_keyed
 from llmhive.catalog.need import LONGEST_NAME
 from llmhive.catalog.usage import DIGITS, Usage, shown
@@ -32,7 +31,7 @@ USAGE: Mapping[str, int] = {"calls": 1000, "prompt": 3000, "completion": 1000}
 _TITLES = {"calls": "Calls", "prompt": "Prompt tokens a call", "completion": "Completion tokens a call"}
 
 
-class Choice(NamedTuple):
+class Wanted(NamedTuple):
     """What a query string asks for."""
 
     entries: tuple[Entry, ...]
@@ -47,24 +46,24 @@ def add_to(site: Site) -> None:
 
     @site.get(PATH, section="compare")
     def compare(asked: Asked) -> Page:
-        choice = read(asked.query, asked.view)
-        found = _groups(asked, choice) if choice.entries else []
-        shown_groups = compare_rows.only_different(found) if choice.is_short and len(choice.entries) > 1 else found
-        ids = [it.id for it in choice.entries]
+        wanted = read(asked.query, asked.view)
+        found = _groups(asked, wanted) if wanted.entries else []
+        shown_groups = compare_rows.only_different(found) if wanted.is_short and len(wanted.entries) > 1 else found
+        ids = [it.id for it in wanted.entries]
         facts = {
             "ids": ids,
-            "models": [(it.id, it.row["name"] or it.id, link(choice, [other for other in ids if other != it.id]))
-                       for it in choice.entries],
+            "models": [(it.id, it.row["name"] or it.id, link(wanted, [other for other in ids if other != it.id]))
+                       for it in wanted.entries],
             "groups": shown_groups,
             "rows": sum(len(it.rows) for it in found),
             "different": sum(row.differs for it in found for row in it.rows),
-            "is_short": choice.is_short,
-            "toggle": link(choice, ids, is_short=not choice.is_short),
-            "fields": [(name, title, choice.given.get(name, ""), USAGE[name]) for name, title in _TITLES.items()],
-            "kept": [(name, value) for name, value in choice.given.items() if value],
-            "troubles": choice.troubles,
+            "is_short": wanted.is_short,
+            "toggle": link(wanted, ids, is_short=not wanted.is_short),
+            "fields": [(name, title, wanted.given.get(name, ""), USAGE[name]) for name, title in _TITLES.items()],
+            "kept": [(name, value) for name, value in wanted.given.items() if value],
+            "troubles": wanted.troubles,
             "starters": [] if len(ids) >= LEAST else [
-                (it.id, it.row["name"] or it.id, link(choice, [*ids, it.id])) for it in _starters(asked, choice.entries)
+                (it.id, it.row["name"] or it.id, link(wanted, [*ids, it.id])) for it in _starters(asked, wanted.entries)
             ],
             "is_full": len(ids) >= MOST,
             "model_options": options.models(asked.view),
@@ -75,7 +74,7 @@ def add_to(site: Site) -> None:
 # --- what is asked for
 
 
-def read(query: QueryParams, view: View) -> Choice:
+def read(query: QueryParams, view: View) -> Wanted:
     """What a query string asks for; what cannot be taken is told, and the rest is shown."""
     entries, troubles = _entries(query, view)
     given = {name: (query.get(name) or "").strip() for name in USAGE}
@@ -88,7 +87,7 @@ def read(query: QueryParams, view: View) -> Choice:
                 troubles.append(f"{_TITLES[name]} ({name}): {error}. Costs are shown for {USAGE[name]:,}.")
     if not usage["prompt"] + usage["completion"]:
         troubles.append("A call of no tokens has no cost: write prompt or completion tokens.")
-    return Choice(tuple(entries), usage, given, query.get("diff") == "1", tuple(troubles))
+    return Wanted(tuple(entries), usage, given, query.get("diff") == "1", tuple(troubles))
 
 
 def _entries(query: QueryParams, view: View) -> tuple[list[Entry], list[str]]:
@@ -127,31 +126,28 @@ def _why_missing(view: View, name: str) -> str:
 
 
 def _count(name: str, text: str) -> int:
-    number = select_need.count(text)
+    number = written.count(text)
     least = 1 if name == "calls" else 0
-    if not least <= number < 10 ** (DIGITS if name != "calls" else 12):
+    if number is None or not least <= number < 10 ** (DIGITS if name != "calls" else 12):
         raise UsageError(f"write a whole number from {least}, of at most {DIGITS if name != 'calls' else 12} digits")
     return number
 
 
-def link(choice: Choice, ids: Sequence[str], *, is_short: bool | None = None) -> str:
+def link(wanted: Wanted, ids: Sequence[str], *, is_short: bool | None = None) -> str:
     """The address of a comparison of these models, all else the same."""
-    fields = [("model", it) for it in ids]
-    fields += [(name, value) for name, value in choice.given.items() if value]
-    if choice.is_short if is_short is None else is_short:
-        fields.append(("diff", "1"))
-    return f"{PATH}?{urlencode(fields)}" if fields else PATH
+    is_short = wanted.is_short if is_short is None else is_short
+    return addresses.but(PATH, [*(("model", it) for it in ids), *wanted.given.items()], diff="1" if is_short else None)
 
 
 # --- what is known of the models
 
 
-def _groups(asked: Asked, choice: Choice) -> list[compare_rows.Group]:
-    catalog, usage = asked.catalog, choice.usage
-    ids = [it.id for it in choice.entries]
+def _groups(asked: Asked, wanted: Wanted) -> list[compare_rows.Group]:
+    catalog, usage = asked.catalog, wanted.usage
+    ids = [it.id for it in wanted.entries]
     matrix = {it["id"]: {name: cell["state"] for name, cell in it["cells"].items()}
               for it in catalog.capabilities(ids)["data"]}  # fmt: skip
-    columns = [_column(asked, it, matrix.get(it.id), usage) for it in choice.entries]
+    columns = [_column(asked, it, matrix.get(it.id), usage) for it in wanted.entries]
     ranked = frozenset(it["name"] for it in catalog.ranking_categories() if it["is_ranked"])
     calls = f"{usage['calls']:,} call{'' if usage['calls'] == 1 else 's'}"
     told = f"{calls} of {usage['prompt']:,} + {usage['completion']:,} tokens"

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from llmhive.app.pages import words
+from llmhive.app import wording
+from llmhive.app.pages import fields, words
 from llmhive.catalog.capability import CAPABILITIES
-from llmhive.catalog.pricing import EXACT, NOT_PER_TOKEN, PER_TOKEN, UNITS, canonical, exact
+from llmhive.catalog.pricing import EXACT, PER_TOKEN, UNITS, canonical, counts_tokens, exact
 
 Told = Mapping[str, Any]  #: a model as lists have it (`document.listed`)
 #: Rankings that are compared where anybody has a rank: name, title.
@@ -51,6 +52,11 @@ class Column:
         """The model's."""
         found: str = self.told["id"]
         return found
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether its prices are for tokens: none can be compared with those of characters, seconds or searches."""
+        return counts_tokens(self.told["output_modalities"])
 
 
 class Cell(NamedTuple):
@@ -136,8 +142,10 @@ def _costs(columns: Sequence[Column], shared: Sequence[str]) -> Iterator[Row]:
     """`shared`: why all of them may be more, which is told once."""
     known = [it.cost.amount for it in columns if it.cost.amount is not None]
     lowest = min(known, default=None)
-    yield row("Total", [_cost(it.cost, shared) for it in columns], best="lowest")
-    if lowest is not None and len(known) > 1:
+    # of the same number, characters are another usage than tokens
+    is_same = all(it.counts_tokens for it in columns if it.cost.amount is not None)
+    yield row("Total", [_cost(it.cost, shared) for it in columns], best="lowest" if is_same else "")
+    if is_same and lowest is not None and len(known) > 1:
         yield row("Beside the cheapest", [_beside(it.cost.amount, lowest) for it in columns])
 
 
@@ -161,9 +169,8 @@ def _prices(columns: Sequence[Column]) -> Iterator[Row]:
     listed = {unit for it in columns for unit, value in it.told["pricing"].items() if exact(value) is not None}
     units = [it for it in (*UNITS, *sorted(listed - set(UNITS))) if it in {*listed, "prompt", "completion"}]
     for unit in units:
-        # who counts characters or seconds cannot be compared with who counts tokens
-        kinds = {bool(NOT_PER_TOKEN.intersection(it.told["output_modalities"])) for it in columns}
-        is_same = unit not in PER_TOKEN or len(kinds) == 1
+        # one may count characters, another seconds: OpenRouter does not say
+        is_same = unit not in PER_TOKEN or all(it.counts_tokens for it in columns)
         yield row(words.unit_name(unit), [_price(it.told, unit) for it in columns], best="lowest" if is_same else "")
     conditions = [_conditions(it.told) for it in columns]
     if any(it.text != "none" for it in conditions):
@@ -172,21 +179,20 @@ def _prices(columns: Sequence[Column]) -> Iterator[Row]:
 
 def _price(told: Told, unit: str) -> Cell:
     number = exact(told["pricing"].get(unit))
-    if number is None or number < 0:
-        if unit in {"prompt", "completion"}:
-            return Cell(words.per_token(None, told["pricing_kind"]))
-        return Cell("not listed", hint="OpenRouter lists no price for it")
-    if not number and told["pricing_kind"] == "free":
-        return Cell("free", number)
+    if number is None and unit not in {"prompt", "completion"}:
+        return Cell(fields.NOT_LISTED, hint="OpenRouter lists no price for it")
+    text = words.price(number, unit, told["pricing_kind"], told["output_modalities"])
+    if number is None or text in {words.UNKNOWN, words.VARIES, words.FREE}:
+        return Cell(text, number if text == words.FREE else None)
     held = told["held"].get(f"pricing.{unit}")
     more = "held: OpenRouter serves another, unconfirmed" if held else ""
-    return Cell(words.rate(number, unit, told["output_modalities"]), number, f"{words.usd(number)} each", more)
+    return Cell(text, number, f"{words.usd(number)} each", more)
 
 
 def _conditions(told: Told) -> Cell:
     overrides = told["pricing"].get("overrides")
     found = [
-        words.condition({name: value for name, value in it.items() if name not in UNITS})
+        wording.condition({name: value for name, value in it.items() if name not in UNITS})
         for it in (overrides if isinstance(overrides, list) else ())
         if isinstance(it, Mapping)
     ]
@@ -195,7 +201,7 @@ def _conditions(told: Told) -> Cell:
 
 def _limits(columns: Sequence[Column]) -> Iterator[Row]:
     for title, name in (("Context", "context_length"), ("Answer", "max_completion_tokens")):
-        yield row(title, [_count(it.told[name]) for it in columns], best="highest")
+        yield row(title, [_count(it.told[name] or None) for it in columns], best="highest")
 
 
 def _count(number: int | None) -> Cell:

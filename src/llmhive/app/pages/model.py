@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from llmhive.app.pages import model_cost, model_history, model_market, words
+from llmhive.app import wording
+from llmhive.app.pages import model_cost, model_history, model_market, plots, words
 from llmhive.app.pages.site import Asked, Moved, Page, Site
 from llmhive.catalog import document
 from llmhive.catalog.hold import value_of
 from llmhive.catalog.model import Model, Version
-from llmhive.catalog.pricing import NOT_PER_TOKEN, exact
+from llmhive.catalog.pricing import counts_tokens, exact
 from llmhive.catalog.view import Entry, View
 from llmhive.errors import NotFound, StoreError
 
-#: Days for which a model is called new.
-_NEW = timedelta(days=30)
-#: How long endpoints are looked back at: what is older is kept by weeks.
-_HEALTH = timedelta(days=730)
 _SHORT = 280  #: characters of a description that are shown at once
 _HUGGING_FACE = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
-_KINDS = {
-    "free": "It is free.",
-    "dynamic": "Its price is decided per request: it routes to other models.",
-    "unknown": "Its price is not in the catalog: it is priced elsewhere, and not zero.",
-}
 
 
 def add_to(site: Site) -> None:
     """Register the page."""
 
-    @site.get("/models/{id:path}", section="catalog")
+    @site.get("/models/{id:path}", section="catalog", reads="either")
     def model(asked: Asked) -> Page | Moved:
         name = asked.path["id"]
         entry = asked.view.find(name)
@@ -43,10 +35,13 @@ def add_to(site: Site) -> None:
             query = urlencode(asked.query.multi_items())
             return Moved(words.model_url(entry.id) + (f"?{query}" if query else ""))
         facts = of_entry(entry, asked.view, asked.now)
-        try:
-            facts |= _read(asked, facts["it"], facts.pop("content"))
-        except StoreError:
-            facts["is_away"] = True
+        content, is_away = facts.pop("content"), asked.is_away
+        if not is_away:
+            try:
+                facts |= _read(asked, facts["it"], content)
+            except StoreError:
+                is_away = True
+        facts["is_away"] = is_away
         return Page("model.html", facts["it"]["name"] or entry.id, facts)
 
 
@@ -64,12 +59,14 @@ def of_entry(entry: Entry, view: View, now: datetime) -> dict[str, Any]:
         "content": content,
         "is_away": False,
         "badges": badges(it, now),
-        "kind_words": _KINDS.get(it["pricing_kind"]),
-        "counts_tokens": not NOT_PER_TOKEN.intersection(it["output_modalities"]),
+        "kind_words": wording.PRICING_KINDS.get(it["pricing_kind"]),
+        "hour_words": wording.BY_THE_HOUR if it["is_scheduled"] else None,
+        "counts_tokens": counts_tokens(it["output_modalities"]),
         "units": units(it),
         "headline": headline(it),
         "overrides": [
-            (words.condition(each["when"]), _rates(each["rates"], it["output_modalities"])) for each in it["overrides"]
+            (wording.condition(each["when"]), _rates(each["rates"], it["output_modalities"]))
+            for each in it["overrides"]
         ],
         "description": _description(it["description"]),
         "alias_id": None if target is None else target.id,
@@ -90,7 +87,7 @@ def badges(it: Mapping[str, Any], now: datetime) -> list[tuple[str, str, str | N
     elif it["expiration_date"]:
         left = words.days_left(it["expiration_date"], now)
         found.append(("bad", f"expires {it['expiration_date']} ({left})", "#successors"))
-    if it["created_at"] is not None and now - words.instant(it["created_at"]) <= _NEW:
+    if words.is_new(it["created_at"], now.date()):
         found.append(("info", "new", None))
     if it["held"]:
         names = ", ".join(name.removeprefix("pricing.").replace("_", " ") for name in sorted(it["held"]))
@@ -119,12 +116,7 @@ def units(it: Mapping[str, Any]) -> list[dict[str, Any]]:
             continue
         if number is not None and not number and not is_headline:
             continue
-        if number is None:
-            text = "varies" if it["pricing_kind"] == "dynamic" else None
-        elif it["pricing_kind"] == "free":
-            text = "free"
-        else:
-            text = words.rate(number, unit, it["output_modalities"])
+        text = words.price(number, unit, it["pricing_kind"], it["output_modalities"])
         is_held = f"pricing.{unit}" in it["held"] or "pricing" in it["held"]
         found.append({"unit": unit, "name": words.unit_name(unit), "price": text, "is_held": is_held})
     return found
@@ -135,7 +127,7 @@ def headline(it: Mapping[str, Any]) -> str:
     kind = it["pricing_kind"]
     if kind != "fixed":
         return {"free": "free", "dynamic": "its price varies", "unknown": "its price is unknown"}[kind]
-    told = [f"{each['name'].lower()} {each['price']}" for each in units(it) if each["price"]]
+    told = [f"{each['name'].lower()} {each['price']}" for each in units(it) if each["price"] != words.UNKNOWN]
     return " · ".join(told[:2]) or "its price depends on the hour"
 
 
@@ -177,7 +169,7 @@ def _read(asked: Asked, it: Mapping[str, Any], content: Model) -> dict[str, Any]
         "holds": model_history.holds(it, believed, findings),
         "findings": model_history.other_findings(findings, it),
         "endpoints": model_market.endpoints(catalog.endpoints(name), it),
-        "health": model_market.health(catalog.endpoint_history(name, asked.now - _HEALTH)["health"]),
+        "health": model_market.health(catalog.endpoint_history(name, asked.now - plots.HEALTH)["health"]),
         "ranks": ranks,
         "drawn": drawn,
         "places": model_market.places(catalog.rank_history(name, drawn)),

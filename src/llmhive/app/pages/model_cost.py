@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from starlette.datastructures import QueryParams
 
 from llmhive.app.library import Catalog
 from llmhive.app.pages import words
+from llmhive.catalog import written
 from llmhive.catalog.cost import WORDS
 from llmhive.catalog.need import ALLOWED
 from llmhive.catalog.receipt import Receipt, in_force, origin, remarks, sentence, shown
@@ -26,8 +26,6 @@ Told = Mapping[str, Any]  #: a model (`document.whole`)
 COUNTS = ("calls", "prompt", "cached", "completion", "images")
 #: What is calculated where nobody said what was used.
 EXAMPLE = {"prompt": "1000", "completion": "500"}
-_NUMBER = re.compile(r"([0-9]+(?:[_, ][0-9]{3})*)(?:(\.[0-9]+)?([kKmMbB]))?", re.ASCII)
-_SIZES = {"": 0, "k": 3, "m": 6, "b": 9}
 _MOST = 10**DIGITS - 1
 _LABELS = {
     "calls": "Calls", "prompt": "Prompt tokens", "cached": "Cached tokens", "completion": "Completion tokens",
@@ -78,7 +76,7 @@ def read(query: QueryParams, day: str | None = None) -> Question:
     for name in COUNTS:
         if name not in given:
             continue
-        number = count(given[name])
+        number = written.count(given[name])
         if number is None:
             problems[name] = (
                 f"{_LABELS[name]}: write a whole number such as 12000, 12,000 or 12k; not {_cut(given[name])}."
@@ -92,16 +90,6 @@ def read(query: QueryParams, day: str | None = None) -> Question:
         return Question(given, at=at, problems=problems, is_asked=is_asked)
     each = Usage(found["prompt"], found["completion"], cached=found["cached"], images=found["images"])
     return Question(given, found["calls"], each, at, is_asked=is_asked)
-
-
-def count(text: str) -> int | None:
-    """A whole number as people write it: ``12000``, ``12,000``, ``12k``, ``1.5M``; None where it is none."""
-    match = _NUMBER.fullmatch(text)
-    if match is None or len(text) > 30:
-        return None
-    whole, decimals, size = match.groups(default="")
-    number = Decimal(re.sub("[_, ]", "", whole) + decimals).scaleb(_SIZES[size.lower()])
-    return int(number) if number == int(number) else None
 
 
 def _check(found: Mapping[str, int]) -> dict[str, str]:

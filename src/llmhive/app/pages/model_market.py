@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
-from urllib.parse import quote
 
+from llmhive.app import wording
 from llmhive.app.library import Catalog
 from llmhive.app.pages import words
+from llmhive.app.pages.addresses import ranking_url
 from llmhive.catalog.benchmark import INSIDE, KEYED
 from llmhive.catalog.endpoint import Span, summed
-from llmhive.catalog.pricing import NOT_PER_TOKEN, exact, per_million, plain
+from llmhive.catalog.pricing import counts_tokens, exact, plain
 from llmhive.catalog.receipt import shown
 from llmhive.errors import UsageError
 
@@ -22,7 +23,6 @@ Row = Mapping[str, Any]
 #: The ranking that is drawn, if a model is in it.
 FIRST = "leaderboard"
 _ROUNDED = Context(prec=3)
-_FOUR_DIGITS = Context(prec=4)
 _MOST_BENCHMARKS = 12
 _STATES = ("yes", "no", "unknown")
 
@@ -40,7 +40,7 @@ def endpoints(found: Row, told: Row) -> dict[str, Any]:
         "checked_at": found["checked_at"],
         "succeeded_at": found["succeeded_at"],
         "error": found["error"],
-        "counts_tokens": not NOT_PER_TOKEN.intersection(outputs),
+        "counts_tokens": counts_tokens(outputs),
         "has_overrides": any(it["pricing"].get("overrides") for it in found["data"] if it["is_active"]),
     }
 
@@ -58,9 +58,9 @@ def _endpoint(it: Row, kind: str, outputs: Sequence[str]) -> dict[str, Any]:
         "is_zdr": it["is_zdr"],
         "context": it["context_length"] or None,
         "output": it["max_completion_tokens"],
-        "prompt": price(it["pricing"].get("prompt"), kind, outputs),
-        "completion": price(it["pricing"].get("completion"), kind, outputs),
-        "discount": f"{_number(abs(off) * 100)} % {'off' if off > 0 else 'more'}" if off else None,
+        "prompt": words.price_in_column(it["pricing"].get("prompt"), "prompt", kind, outputs),
+        "completion": words.price_in_column(it["pricing"].get("completion"), "completion", kind, outputs),
+        "discount": f"{wording.four_digits(abs(off) * 100)} % {'off' if off > 0 else 'more'}" if off else None,
         "quantization": it["quantization"],
         "uptime": None if uptime is None else words.uptime(uptime),
         "uptime_of": uptime_of,
@@ -71,20 +71,6 @@ def _endpoint(it: Row, kind: str, outputs: Sequence[str]) -> dict[str, Any]:
         "since": it["since"],
         "last_seen_at": it["last_seen_at"],
     }
-
-
-def price(rate: str | None, kind: str, outputs: Sequence[str]) -> str | None:
-    """A price of an endpoint as its model's are shown; None where it is not known: a zero of a media model is not."""
-    if rate is None:
-        return "varies" if kind == "dynamic" else None
-    number, counts_tokens = Decimal(rate), not NOT_PER_TOKEN.intersection(outputs)
-    if number < 0:
-        return "varies"
-    if not number and (kind == "unknown" or not counts_tokens):
-        return None
-    if kind == "free" and not number:
-        return "free"
-    return words.usd(per_million(number) if counts_tokens else number)
 
 
 def _median(spread: Mapping[str, float | None] | None) -> str | None:
@@ -144,7 +130,7 @@ def ranks(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "as_of": dated(it["as_of"]),
             "window": it["window"],
             "citation": it["citation"],
-            "url": f"/rankings/{quote(it['category'] or it['dimension'], safe='')}",
+            "url": ranking_url(it["category"] or it["dimension"]),
         }
         for it in rows
     ]
@@ -209,11 +195,7 @@ def _metric(name: str) -> str:
 def _value(it: Row) -> str:
     # an index and an Elo rating are points; what is left are scores of 0 to 1
     value = Decimal(it["value"])
-    return _number(value) if it["metric"].endswith("_index") or value > 1 else f"{value * 100:.1f} %"
-
-
-def _number(value: Decimal) -> str:
-    return f"{int(value):,}" if value == value.to_integral_value() else plain(_FOUR_DIGITS.plus(value))
+    return wording.four_digits(value) if it["metric"].endswith("_index") or value > 1 else f"{value * 100:.1f} %"
 
 
 # --- capabilities

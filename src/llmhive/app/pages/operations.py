@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,11 +12,10 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from llmhive.app import wiring
+from llmhive.app.http import ledger
 from llmhive.app.http.service import Service
 from llmhive.app.http.syncing import asked_by
-from llmhive.app.openrouter import rollback as ledger
-from llmhive.app.pages import operations_run, words
+from llmhive.app.pages import addresses, fields, operations_run, words
 from llmhive.app.pages.operations_run import KINDS
 from llmhive.app.pages.site import Answer, Asked, Moved, Page, Site
 from llmhive.app.progress import Line
@@ -31,9 +29,6 @@ _PER_PAGE = 20
 _MOST_DELIVERIES = 20
 _LONGEST_NOTE = 500
 _LAST_RUN = 2**62
-_LOOKS, _LOOK_EVERY = 100, 0.02  #: seconds
-#: A catalog older than this is not well.
-_OLD = timedelta(days=1)
 #: Where lines of progress and the outcome go in a page that is sent as it happens.
 _HERE = "\N{OBJECT REPLACEMENT CHARACTER}here\N{OBJECT REPLACEMENT CHARACTER}"
 
@@ -45,7 +40,8 @@ def add_to(site: Site) -> None:
     @site.get("/operations", section=_SECTION, has_form=True)
     async def overview(asked: Asked) -> Page:
         status = await service.status()
-        read = await service.threads.run(_read, asked, page_of(asked.query.get("page")))
+        page = addresses.whole("page", asked.query.get("page") or "1", addresses.MOST_PAGES)
+        read = await service.threads.run(_read, asked, page)
         why_not = why_not_to_act(asked, lets_write=site.sessions.lets_write)
         facts = {"status": status, "health": health(status), "why_not": why_not, **read}
         return Page("operations.html", "Operations", facts)
@@ -62,7 +58,7 @@ def add_to(site: Site) -> None:
     async def snapshot(asked: Asked) -> Page:
         taken = await service.threads.run(_snapshot, asked)
         # it is some work, and for nothing where nobody may act
-        told = await service.threads.run(_rehearsed, service, asked, taken["name"]) if asked.can_write else None
+        told = await _rehearsed(service, asked, taken["name"]) if asked.can_write else None
         why_not = why_not_to_act(asked, lets_write=site.sessions.lets_write)
         facts = {"taken": taken, "told": told, "pinned": asked.view.pinned, "why_not": why_not}
         return Page("snapshot.html", f"Snapshot {taken['name']}", facts)
@@ -77,10 +73,14 @@ def _add_syncs(site: Site, service: Service) -> None:
         kind, force = kind_of(form), form.get("force") == "true"
         begun = await service.workers.begin(Task("sync", "http", kind, force, **asked_by(request)))
         if begun.run is None:
-            return Page("asked.html", "Queued", {"kind": kind, "name": KINDS[kind], "waits_for": begun.waits_for})
+            queued = {"case": "queued", "name": KINDS[kind], "waits_for": begun.waits_for}
+            return Page("asked.html", "Queued", queued)
         if begun.run["status"] == "skipped":
-            facts = {"kind": kind, "name": KINDS[kind], "run": begun.run, "due_at": begun.run.get("due_at")}
-            return Page("asked.html", "Not due yet" if facts["due_at"] else "Not started", facts)
+            said, due_at = begun.run["notes"][0], begun.run.get("due_at")
+            if due_at is None:
+                return Page("asked.html", "Not started", {"case": "not started", "said": said})
+            not_due = {"case": "not due", "said": said, "due_at": due_at, "kind": kind, "name": KINDS[kind]}
+            return Page("asked.html", "Not due yet", not_due)
         return Moved(_of_run(begun.run))
 
     @site.post("/operations/runs/{run_id:int}/accept")
@@ -105,10 +105,7 @@ def _add_syncs(site: Site, service: Service) -> None:
 def _add_ledger(site: Site, service: Service) -> None:
     @site.post("/operations/snapshots")
     async def take(_: Asked, form: FormData, __: Request) -> Answer:
-        at = wiring.now()
-        name = str(form.get("name", "")).strip() or f"at-{at:%Y-%m-%dT%H%M%SZ}"
-        note = note_of(form)
-        await service.threads.run(ledger.snapshot, service.database, name, at=at, note=note)
+        await ledger.keep(service, str(form.get("name", "")).strip() or None, note_of(form))
         return Moved(f"{_HOME}#snapshots")
 
     @site.post("/operations/snapshots/{name}/rollback")
@@ -123,13 +120,7 @@ def _add_ledger(site: Site, service: Service) -> None:
 
     @site.post("/operations/unpin")
     async def unpin(_: Asked, __: FormData, ___: Request) -> Answer:
-        await service.threads.run(ledger.unpin, service.database)
-        # the catalog's version stays the same, so nobody is told of it
-        service.live.wake()
-        for _tick in range(_LOOKS):
-            if service.live.view is None or service.live.view.pinned is None:
-                break
-            await asyncio.sleep(_LOOK_EVERY)
+        await ledger.let_go(service)
         return Moved(_HOME)
 
 
@@ -152,15 +143,6 @@ def note_of(form: FormData) -> str | None:
     if len(note) > _LONGEST_NOTE or "\x00" in note:
         raise UsageError(f"A note has {_LONGEST_NOTE} letters at most, and no NUL.")
     return note or None
-
-
-def page_of(text: str | None) -> int:
-    """The number of a page of runs, from 1; raises `UsageError`."""
-    if not text:
-        return 1
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text)):
-        raise UsageError(f"page: write a whole number from 1; not {text[:60]!r}")
-    return int(text)
 
 
 def why_not_to_act(asked: Asked, *, lets_write: bool) -> str | None:
@@ -199,7 +181,7 @@ def health(status: Facts) -> Health:
     if status["source"] != "openrouter":
         return Health("warn", "The catalog holds the facts shipped with LLMHive: no sync has worked yet.")
     age = status["catalog_age_seconds"]
-    if age is not None and age > _OLD.total_seconds():
+    if age is not None and age > words.OLD.total_seconds():
         return Health("warn", f"The catalog is {words.span(age)} old: no sync has worked since.")
     if status["pinned"]:
         return Health("info", f"Pinned to the snapshot {status['pinned']}: syncs record, and change nothing here.")
@@ -246,9 +228,9 @@ def _held(it: Facts, asked: Asked) -> dict[str, Any]:
     outputs = operations_run.outputs_of(it["id"], asked.view)
     return {
         **it,
-        "name": operations_run.name_of(it["field"]),
-        "believed": operations_run.value(it["field"], it["believed"], outputs),
-        "served": operations_run.value(it["field"], it["served"], outputs),
+        "name": fields.label(it["field"]),
+        "believed": fields.value(it["field"], it["believed"], outputs),
+        "served": fields.value(it["field"], it["served"], outputs),
         "why": it["reason"] or str(it["rule"]).replace("_", " "),
     }
 
@@ -287,15 +269,10 @@ def _snapshot(asked: Asked) -> dict[str, Any]:
     return found
 
 
-def _rehearsed(service: Service, asked: Asked, name: str) -> operations_run.Told:
+async def _rehearsed(service: Service, asked: Asked, name: str) -> operations_run.Told:
     """What going back would change. A pinned catalog goes back only to be pinned anew."""
-    runner = wiring.runner(service.settings, service.database, _silent)
-    run = ledger.rollback(runner, name, trigger="http", pin=asked.view.pinned is not None, dry_run=True)
-    return operations_run.told(run.to_json(), asked.view, asked.now)
-
-
-def _silent(_event: str, /, **_facts: object) -> None:
-    pass
+    run = await ledger.rehearse(service, name, pin=asked.view.pinned is not None)
+    return await service.threads.run(lambda: operations_run.told(run.to_json(), asked.view, asked.now))
 
 
 def _of_run(run: Facts) -> str:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from llmhive.app import steps
-from llmhive.app.pages import words
+from llmhive.app.pages import fields, words
 from llmhive.catalog.gate import ADVICE
-from llmhive.catalog.pricing import exact
 from llmhive.catalog.view import View
 
 Facts = Mapping[str, Any]  #: a run, or a line of its plan, as JSON
 #: Lines of a plan on a page; the API has all of it.
 AT_MOST = 500
 _MOST_FINDINGS = 100
-_LONGEST = 120  #: letters of a text in a cell
 _MOST_NAMED = 12  #: of a finding's evidence
 #: What a line of a plan says, in the order in which lines are shown: its name, and how it is marked.
 _WHATS = {
@@ -57,7 +54,7 @@ class Row:
     before: str
     after: str
     moved: str = ""  #: of a price: by how much, in words
-    direction: str = ""  #: likewise: ``up`` is cheaper, ``down`` dearer
+    tone: str = ""  #: likewise: the class of what got better or worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,7 @@ class Finding:
     """What the gate found, with its evidence."""
 
     outcome: str
+    is_held: bool
     mark: str
     rule: str
     model: str | None
@@ -87,7 +85,7 @@ class Told:
     left: int  #: lines of the plan that are not among `rows`
     findings: Sequence[Finding]
     more_findings: int  #: that are not among them
-    steps: Sequence[tuple[Facts, str]]  #: each with what it did
+    steps: Sequence[tuple[Facts, str, str]]  #: each with the class of its status, and what it did
     reused: str | None  #: what earlier runs of the day did for it
 
     @property
@@ -106,7 +104,8 @@ def told(run: Facts, view: View, now: datetime) -> Told:
         run, _kind(run), headline(run, now), mark(run["status"]),
         lasted(run, now), rows(plan, view), max(0, len(plan) - AT_MOST),
         [_finding(it, run["id"], view) for it in verdicts[:_MOST_FINDINGS]], max(0, len(verdicts) - _MOST_FINDINGS),
-        [(it, steps.told(it, _dated)) for it in known if it["status"] != "reused"], steps.taken_over(known),
+        [(it, mark(it["status"]), steps.told(it, _dated)) for it in known if it["status"] != "reused"],
+        steps.taken_over(known),
     )  # fmt: skip
 
 
@@ -163,81 +162,24 @@ def rows(plan: Sequence[Facts], view: View, at_most: int = AT_MOST) -> list[Row]
 
 def _row(line: Facts, view: View) -> Row:
     what, kind = _WHATS.get(line["what"], (line["what"], ""))
-    model, field, before, after = line["id"], line["field"], line["before"], line["after"]
+    model, field, before, after = line["id"], line["field"] or "", line["before"], line["after"]
     if line["what"] == "added":
         return Row(what, kind, model, "", "", str(after or ""))
     if line["what"] in {"deactivated", "reactivated"}:
         return Row(what, kind, model, "", "", "")
     if isinstance(before, list) and isinstance(after, list) and not any(isinstance(it, dict) for it in before + after):
-        lost, gained = ([f"{it}" for it in one if it not in other] for one, other in ((before, after), (after, before)))
-        return Row(what, kind, model, name_of(field), _signed("−", lost), _signed("+", gained))
-    moved, direction = _moved(field, before, after)
+        gained, lost = (fields.short(", ".join(it)) for it in fields.gained_lost(before, after))
+        return Row(what, kind, model, fields.label(field), lost, gained)
     outputs = outputs_of(model, view)
-    old, new = value(field, before, outputs), value(field, after, outputs)
-    return Row(what, kind, model, name_of(field), old, new, moved, direction)
-
-
-def _signed(sign: str, items: Iterable[str]) -> str:
-    return _short(" ".join(f"{sign}{it}" for it in items))
+    old, new = fields.value(field, before, outputs), fields.value(field, after, outputs)
+    tone, moved = (fields.unit_of(field) and fields.moved(before, after)) or ("", "")
+    return Row(what, kind, model, fields.label(field), old, new, moved, tone)
 
 
 def outputs_of(model: str, view: View) -> Any:
     """What a model gives, which tells what its prices are for."""
     entry = view.by_id.get(model)
     return () if entry is None else entry.row["output_modalities"]
-
-
-def name_of(field: str | None) -> str:
-    """What a field is called."""
-    if field is None:
-        return ""
-    unit = field.removeprefix("pricing.")
-    if unit == "overrides":
-        return unit
-    return f"{words.unit_name(unit)} price" if unit != field else field.replace("_", " ")
-
-
-def value(field: str | None, it: Any, outputs: Any = ()) -> str:
-    """A value of a field; prices per million where they are per token."""
-    unit = (field or "").removeprefix("pricing.")
-    if field == "pricing":
-        return "all its prices" if it else words.UNKNOWN
-    if unit == "overrides":
-        return f"{len(it)} override{'' if len(it) == 1 else 's'}" if it else "none"
-    if unit != field and isinstance(it, str) and (rate := exact(it)) is not None:
-        return "varies" if rate < 0 else words.rate(rate, unit, outputs)
-    return _short(_plain(it))
-
-
-def _plain(it: Any) -> str:
-    match it:
-        case None:
-            return words.UNKNOWN
-        case bool():
-            return "yes" if it else "no"
-        case int():
-            return f"{it:,}"
-        case dict():
-            return ", ".join(f"{name} {_plain(part)}" for name, part in it.items()) or "none"
-        case list():
-            return ", ".join(map(_plain, it)) or "none"
-    return str(it)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
-
-
-def _moved(field: str | None, before: Any, after: Any) -> tuple[str, str]:
-    """By how much a price moved, in words, and whether that is better."""
-    if not (field or "").startswith("pricing.") or not isinstance(before, str) or not isinstance(after, str):
-        return "", ""
-    old, new = exact(before), exact(after)
-    if old is None or new is None or old <= 0 or new < 0 or old == new:
-        return "", ""
-    share = (new - old) / old * 100
-    much = "less than 0.1" if abs(share) < Decimal("0.1") else f"{abs(share):.1f}".removesuffix(".0")
-    return (f"▼ {much} % cheaper", "up") if new < old else (f"▲ {much} % dearer", "down")
 
 
 # --- what the gate found
@@ -248,7 +190,8 @@ def _finding(found: Facts, run_id: int | None, view: View) -> Finding:
     advice = ADVICE.get(found["rule"], "") if found["outcome"] == "held" and run_id is not None else ""
     pieces = enumerate(advice.replace("RUN", str(run_id)).split("`"))
     return Finding(
-        outcome, kind, found["rule"].replace("_", " "), found["model_id"], name_of(found["field"]) or None,
+        outcome, found["outcome"] == "held", kind, found["rule"].replace("_", " "), found["model_id"],
+        fields.label(found["field"]) if found["field"] else None,
         f"{str(found['reason']).rstrip('.')}.",
         [(name.replace("_", " "), _evidence(name, it, found, view)) for name, it in found["evidence"].items()],
         [(piece, place % 2 == 1) for place, piece in pieces if piece],
@@ -257,15 +200,16 @@ def _finding(found: Facts, run_id: int | None, view: View) -> Finding:
 
 def _evidence(name: str, it: Any, found: Facts, view: View) -> str:
     if isinstance(it, list):
-        shown = ", ".join(map(_plain, it[:_MOST_NAMED]))
+        shown = ", ".join(map(fields.plainly, it[:_MOST_NAMED]))
         return shown if len(it) <= _MOST_NAMED else f"{shown} and {len(it) - _MOST_NAMED:,} more"
     if name in {"before", "after"} and found["model_id"] is not None:
         # with the pricing as a whole it is of one unit
         unit = found["evidence"].get("unit")
-        return value(f"pricing.{unit}" if unit else found["field"], it, outputs_of(found["model_id"], view))
+        field = f"pricing.{unit}" if unit else found["field"] or ""
+        return fields.value(field, it, outputs_of(found["model_id"], view))
     if name == "since" and isinstance(it, str):
         return words.moment(it)
-    return _plain(it)
+    return fields.plainly(it)
 
 
 def _dated(text: str) -> str:

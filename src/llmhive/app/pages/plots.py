@@ -16,8 +16,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from llmhive.app import wording
 from llmhive.app.pages import words
-from llmhive.catalog.pricing import NOT_PER_TOKEN, PER_TOKEN, per_million, plain
+from llmhive.catalog.pricing import PER_TOKEN, counts_tokens, per_million, plain
 
 Figure = dict[str, Any]
 Row = Mapping[str, Any]
@@ -29,6 +30,8 @@ _COLOURS = 8
 _DASHES = ("solid", "dash", "dot", "dashdot")
 #: Where a price can be read between its changes: so many places over the whole time.
 _PLACES = 100
+#: How long the health of endpoints is looked back at: what is older is kept by weeks.
+HEALTH = timedelta(days=730)
 _LEAST_SPAN = timedelta(days=1)
 
 
@@ -92,7 +95,7 @@ def prices(
         return None
     first = min(words.instant(row["from"]) for row in rows)
     last = max([now, *(words.instant(row[end]) for row in rows for end in ("from", "to") if row[end] is not None)])
-    lines = _lines(rows, last, counts_tokens=not NOT_PER_TOKEN.intersection(outputs))
+    lines = _lines(rows, last, is_counted=counts_tokens(outputs))
     panels = [panel for panel in (True, False) if any(line.is_per_token is panel for line in lines)]
     axes = {panel: "y" if place == 0 else "y2" for place, panel in enumerate(panels)}
     series = {unit: place for place, unit in enumerate(dict.fromkeys(line.unit for line in lines))}
@@ -121,20 +124,20 @@ def prices(
     return {"data": traces, "layout": layout}
 
 
-def _lines(rows: Iterable[Row], last: datetime, *, counts_tokens: bool) -> list[_Line]:
+def _lines(rows: Iterable[Row], last: datetime, *, is_counted: bool) -> list[_Line]:
     found: dict[str, dict[tuple[int, str | None], list[_Stretch]]] = {}
     for row in rows:
         begin = words.instant(row["from"])
         end = last if row["to"] is None else words.instant(row["to"])
         rate = None if row["rate"] is None else Decimal(row["rate"])
         of_unit = found.setdefault(row["unit"], {})
-        condition = None if row["condition"] is None else words.condition(row["condition"])
+        condition = None if row["condition"] is None else wording.condition(row["condition"])
         stretches = of_unit.setdefault((row["position"], condition), [])
         if begin < end or row["to"] is None:
             stretches.append(_Stretch(begin, end, rate, row["to"] is None, row["is_held"]))
     return [
         _Line(
-            unit, condition, tuple(sorted(stretches, key=lambda it: it.begin)), counts_tokens and unit in PER_TOKEN
+            unit, condition, tuple(sorted(stretches, key=lambda it: it.begin)), is_counted and unit in PER_TOKEN
         )
         for unit, of_unit in words.in_order(found)
         for (_, condition), stretches in sorted(of_unit.items(), key=lambda it: (it[0][0], it[0][1] or ""))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from llmhive.app.http.problem import Problem
-from llmhive.app.http.service import Refusal
+from llmhive.app import wording
 from llmhive.app.library import Catalog
 from llmhive.app.pages import words
+from llmhive.app.pages.addresses import ranking_url, whole
 from llmhive.app.pages.site import Answer, Asked, Moved, Page, Site
 from llmhive.catalog.dimension import BY_NAME, MOST_RANKS
 from llmhive.catalog.view import View
@@ -20,7 +20,7 @@ from llmhive.errors import NotFound
 
 Facts = Mapping[str, Any]
 FIRST = "leaderboard"
-#: Ranks that are shown: so many, or all.
+#: Ranks that are offered to be shown: so many, or all.
 SIZES = (10, 25, MOST_RANKS)
 _DEFAULT = 25
 #: Dimensions that are ranked by category: the title of their branch, and what is said while nothing is known of it.
@@ -34,7 +34,6 @@ _SOURCES = {
     "models-order": "the order of OpenRouter's model list; without a key it tells no token figures",
 }
 _MOST_KEPT = 200  #: rankings
-_FOUR_DIGITS = Context(prec=4)
 
 
 def add_to(site: Site) -> None:
@@ -50,7 +49,7 @@ def add_to(site: Site) -> None:
     def one(asked: Asked) -> Answer:
         known, name = asked.catalog.ranking_categories(), asked.path["name"]
         if (meant := within(name, known)) is not None:
-            return Moved(f"{address(meant)}{'?' + str(asked.query) if asked.query else ''}")
+            return Moved(f"{ranking_url(meant)}{'?' + str(asked.query) if asked.query else ''}")
         return _page(asked, memory, known, name)
 
 
@@ -73,7 +72,7 @@ def _page(asked: Asked, memory: Memory, known: Sequence[Facts], name: str | None
             "notes_of_it": list(notes(found)),
             "source": source(found),
             "as_of": dated(found["as_of"]),
-            "sizes": sizes(found["total"], size, address(about["name"])),
+            "sizes": sizes(found["total"], size, ranking_url(about["name"])),
             "api": api_address(about, size),
             "chart": chart_address(found, about["name"]),
             "shares": None,
@@ -124,7 +123,7 @@ def tree(known: Sequence[Facts]) -> list[Branch]:
     usage, derived = Branch("Usage", [], ""), Branch("Derived here", [], "")
     by = {name: Branch(title, [], note) for name, (title, note) in _BRANCHES.items()}
     for it in known:
-        leaf = Leaf(it["name"], leaf_title(it), address(it["name"]), it["is_ranked"])
+        leaf = Leaf(it["name"], leaf_title(it), ranking_url(it["name"]), it["is_ranked"])
         # it is asked for as modalities are
         branch = by.get("modality" if it["dimension"] == "tool_calling" else it["dimension"])
         (branch or (derived if it["is_derived"] else usage)).leaves.append(leaf)
@@ -137,11 +136,6 @@ def leaf_title(about: Facts) -> str:
     if about["dimension"] == "task" and rest:
         return f"{group.replace('_', ' ').capitalize()}: {about['title']}"
     return str(about["title"])
-
-
-def address(name: str) -> str:
-    """Where a ranking is shown."""
-    return "/rankings/" + quote(name, safe="/:~@")
 
 
 def first_of(known: Sequence[Facts]) -> str | None:
@@ -178,14 +172,10 @@ def missing(about: Facts) -> str | None:
 
 
 def size_of(given: str | None) -> int | None:
-    """How many ranks are asked for; None: all. Raises `Refusal`."""
+    """How many ranks are asked for; None: all. Raises `UsageError`."""
     if given is None or not given.strip():
         return _DEFAULT
-    if given == "all":
-        return None
-    if given not in map(str, SIZES):
-        raise Refusal(Problem(422, f"limit: write {', '.join(map(str, SIZES))} or all; not {given[:60]!r}"))
-    return int(given)
+    return None if given == "all" else whole("limit", given, MOST_RANKS)
 
 
 def sizes(total: int, size: int | None, path: str) -> list[tuple[str, str, bool]]:
@@ -193,9 +183,8 @@ def sizes(total: int, size: int | None, path: str) -> list[tuple[str, str, bool]
     smaller = [it for it in SIZES if it < total]
     if not smaller:
         return []
-    now = size if size in smaller else None
-    links = [(f"{it}", f"{path}?limit={it}", now == it) for it in smaller]
-    return [*links, (f"all {total}", f"{path}?limit=all", now is None)]
+    links = [(f"{it}", f"{path}?limit={it}", size == it) for it in smaller]
+    return [*links, (f"all {total}", f"{path}?limit=all", size is None or size >= total)]
 
 
 def api_address(about: Facts, size: int | None) -> str:
@@ -373,8 +362,8 @@ def movement(change: int | None, *, is_new: bool = False) -> tuple[str, str, str
 def _scores(dimension: str, values: Sequence[str | None]) -> list[str | None]:
     known = [Decimal(it) for it in values if it is not None]
     if dimension == "most_reliable":
-        places = _telling_apart(known)
-        return [None if it is None else f"{_cut(Decimal(it), places)} %" for it in values]
+        shown = iter(wording.told_apart(known))
+        return [None if it is None else f"{next(shown)} %" for it in values]
     return [None if it is None else _score(dimension, it) for it in values]
 
 
@@ -389,23 +378,7 @@ def _score(dimension: str, value: str) -> str:
         case "lowest_cost":
             return words.usd(value)
         case _:
-            return four_digits(value)
-
-
-def four_digits(number: str) -> str:
-    """A score in four digits that count; a whole number as it is."""
-    value = Decimal(number)
-    return f"{int(value):,}" if value == value.to_integral_value() else f"{_FOUR_DIGITS.plus(value):,f}"
-
-
-def _telling_apart(numbers: Sequence[Decimal]) -> int:
-    """Decimals, two to four, that tell percentages apart where they differ."""
-    return next((it for it in (2, 3) if len({_cut(n, it) for n in numbers}) == len(set(numbers))), 4)
-
-
-def _cut(number: Decimal, places: int) -> Decimal:
-    """Cut off: 99.999 is not 100."""
-    return number.quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
+            return wording.four_digits(value)
 
 
 # --- its shares over time

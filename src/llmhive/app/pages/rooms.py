@@ -35,7 +35,7 @@ def _add_missing(app: FastAPI, site: Site) -> None:
         if error.status_code not in {404, 405} or not is_ours:
             response: Response = await of_programs(request, error)
             return response
-        standing = await site.service.threads.run(site.sessions.standing, request)
+        standing = await site.standing(request)
         if not standing.can_read:
             return site.turn_away(request)
         return site.tell(

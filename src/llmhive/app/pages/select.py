@@ -1,6 +1,6 @@
 """The selection playground: a need as a form, and beside it the shortlist with everything that explains it.
 
-How a need is read is in `needs`, how a shortlist is told in `shortlists`.
+How a need is read is in `select_need`, how a shortlist is told in `select_shortlist`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.datastructures import QueryParams
 
-from llmhive.app.pages import options, select_need
+from llmhive.app.pages import addresses, options, select_need
+from llmhive.app.pages.options import TITLES
 from llmhive.app.pages.select_need import LISTS, Reading
 from llmhive.app.pages.site import Asked, Page, Site
 from llmhive.catalog.capability import CAPABILITIES
 from llmhive.catalog.need import ALLOWED, MOST_CHOICES, OBJECTIVES, PARTS, TASKS
 from llmhive.catalog.role import ROLES
 from llmhive.catalog.usage import FIELDS
-from llmhive.catalog.view import View
 from llmhive.errors import NotFound, UsageError
 
 PATH = "/select"
@@ -72,7 +72,6 @@ FOLDED: Mapping[str, tuple[str, ...]] = {
     "answer": ("limit", "as_of"),
 }  # fmt: skip
 _MORE = tuple((it.name, it.title) for it in CAPABILITIES if it.name not in COMMON)
-_TITLES = {it.name: it.title for it in CAPABILITIES}
 
 
 class Form(NamedTuple):
@@ -91,7 +90,7 @@ class Form(NamedTuple):
 
     def others(self) -> str:
         """What is required beside what has a box."""
-        return ", ".join(it for it in self.names("require") if it not in _TITLES)
+        return ", ".join(it for it in self.names("require") if it not in TITLES)
 
     def is_open(self, part: str) -> bool:
         """Whether something of a folded part is told."""
@@ -110,6 +109,7 @@ def add_to(site: Site) -> None:
     def select(asked: Asked) -> Page:
         reading = select_need.read(asked.query)
         facts, troubles = _found(asked, reading)
+        facets = options.facets(asked.view)
         told = {
             "form": Form(asked.query),
             "troubles": [(name, LABELS.get(name, name), text) for name, text in troubles.items()],
@@ -120,10 +120,10 @@ def add_to(site: Site) -> None:
             "tasks": [(name, name) for name in TASKS],
             "objectives": tuple(OBJECTIVES),
             "parts": PARTS,
-            "common": [(name, _TITLES[name]) for name in COMMON],
+            "common": [(name, TITLES[name]) for name in COMMON],
             "more": _MORE,
-            "inputs": modalities(asked.view, "input_modalities"),
-            "outputs": modalities(asked.view, "output_modalities"),
+            "inputs": [name for name, _ in facets.inputs],
+            "outputs": [name for name, _ in facets.outputs],
             "allowed": ALLOWED,
             "counts": [it for it in FIELDS if it not in {"prompt", "completion"}],
             "most": MOST_CHOICES,
@@ -139,18 +139,6 @@ def presets(query: QueryParams) -> list[tuple[str, str, bool]]:
     return [(name, f"{PATH}?{urlencode(fields)}", sorted(fields) == now) for name, fields in PRESETS.items()]
 
 
-def modalities(view: View, field: str) -> list[str]:
-    """What active models take, or give."""
-    return sorted({it for entry in view.entries if entry.is_active for it in entry.row[field]})
-
-
-def link(query: QueryParams, **changes: Any) -> str:
-    """The address with some fields set anew; None takes one out."""
-    kept = [(name, value) for name, value in query.multi_items() if name not in changes and value.strip()]
-    kept += [(name, value) for name, value in changes.items() if value is not None]
-    return f"{PATH}?{urlencode(kept)}" if kept else PATH
-
-
 def relaxed(query: QueryParams, changes: Mapping[str, str | None]) -> str | None:
     """The address with less asked, as `select_shortlist.Relaxed` says; None where that is the same."""
     kept = QueryParams([it for it in query.multi_items() if it[0] != "explain"])
@@ -164,8 +152,8 @@ def relaxed(query: QueryParams, changes: Mapping[str, str | None]) -> str | None
         else:
             # what a role fills in goes only where it is told otherwise
             set_anew[name] = "0" if kept.get("role") and name in {"min_context", "lasting_days"} else None
-    found = link(kept, **set_anew)
-    return None if found == link(kept) else found
+    found = addresses.but(PATH, kept.multi_items(), **set_anew)
+    return None if found == addresses.but(PATH, kept.multi_items()) else found
 
 
 def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mapping[str, str]]:
@@ -184,7 +172,7 @@ def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mappi
     # numpy comes with it, which no other page needs
     from llmhive.app.pages import select_shortlist
 
-    need, explained, missing = shortlist.need, [], []
+    need, given, explained, missing = shortlist.need, asked.query.multi_items(), [], []
     for name in reading.explain:
         try:
             explained.append(select_shortlist.explained(shortlist, shortlist.explain(name)))
@@ -204,8 +192,8 @@ def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mappi
         "flips": select_shortlist.flips(shortlist.flip_points),
         "out": select_shortlist.out(shortlist, _popular(asked)),
         "rejected": list(shortlist.rejected.items()) if reading.has_rejected else None,
-        "show_rejected": link(asked.query, rejected="all") + "#out",
-        "why": lambda model_id: link(asked.query, explain=model_id) + "#explained",
+        "show_rejected": addresses.but(PATH, given, rejected="all") + "#out",
+        "why": lambda model_id: addresses.but(PATH, given, explain=model_id) + "#explained",
         "relaxing": relaxing,
         "explained": explained,
         "missing": missing,

@@ -17,6 +17,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from llmhive.app.http import parameters
+from llmhive.catalog import written
 from llmhive.catalog.need import LONGEST_NAME, PARTS, Need
 from llmhive.catalog.usage import FIELDS, shown
 from llmhive.errors import UsageError
@@ -26,7 +27,7 @@ LISTS = (
     "require", "inputs", "outputs", "providers", "exclude_providers", "quantizations", "models", "exclude", "allow",
 )  # fmt: skip
 _TEXTS = ("task", "role", "of", "objective", "stick_to")
-_WHOLE = ("min_context", "min_output", "lasting_days", "limit", *FIELDS)
+_COUNTS = ("min_context", "min_output", "lasting_days", "limit", *FIELDS)
 #: Fields of a number, and what may stand behind it.
 _UNITS: Mapping[str, Mapping[str, str]] = {
     "min_uptime": {"%": "1"}, "max_latency": {"s": "1", "ms": "0.001"}, "min_throughput": {},
@@ -35,13 +36,11 @@ _UNITS: Mapping[str, Mapping[str, str]] = {
 PRICES = {"max_prompt": "prompt", "max_completion": "completion"}
 #: Fields beside the need.
 BESIDE = ("as_of", "explain", "rejected")
-NAMES = (*_TEXTS, *LISTS, *_WHOLE, *_UNITS, *PRICES, "zdr", *BESIDE)
+NAMES = (*_TEXTS, *LISTS, *_COUNTS, *_UNITS, *PRICES, "zdr", *BESIDE)
 #: Models that are explained at once.
 MOST_EXPLAINED = 6
-_COUNT = re.compile(r"([0-9][0-9,_ ]{0,24}|(?=\.))(\.[0-9]{1,12})?\s*([km]?)", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"((?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:e[+-]?[0-9]{1,3})?)\s*(ms|s|%)?", re.ASCII)
 _PRICE = re.compile(r"\$?\s*([0-9]{1,12}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})", re.ASCII)
-_SCALES = {"": 1, "k": 1000, "m": 1_000_000}
 #: How an error of a need begins, and what it may say before the field.
 _AT = re.compile(r"([a-z_]+)(?:\.([a-z_]+))?(?= )")
 _SAID = (
@@ -137,17 +136,6 @@ def names(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(it for value in values for part in value.split(",") if (it := part.strip())))
 
 
-def count(text: str) -> int:
-    """A whole number as people write it: ``200000``, ``200,000``, ``200k``, ``1M``; raises `UsageError`."""
-    match = _COUNT.fullmatch(text)
-    if match is not None:
-        digits = match[1].translate({ord(it): None for it in ",_ "})
-        number = Decimal(f"{digits or 0}{match[2] or ''}") * _SCALES[match[3].lower()]
-        if number == int(number):
-            return int(number)
-    raise UsageError(f"write a whole number, as 200000, 200k or 1M; not {shown(text)}")
-
-
 # --- one field
 
 
@@ -180,6 +168,13 @@ def _number(name: str, text: str) -> float:
     return number if not match[2] or units[match[2]] == "1" else float(Decimal(match[1]) * Decimal(units[match[2]]))
 
 
+def _whole(_: str, text: str) -> int:
+    number = written.count(text)
+    if number is None:
+        raise UsageError(f"write a whole number, as 200000, 200k or 1M; not {shown(text)}")
+    return number
+
+
 def _price(_: str, text: str) -> str:
     match = _PRICE.fullmatch(text)
     if match is None:
@@ -208,7 +203,7 @@ def _all(_: str, text: str) -> bool:
 
 
 _READERS: Mapping[str, Callable[[str, str], Any]] = {
-    **dict.fromkeys(_WHOLE, lambda _, text: count(text)), **dict.fromkeys(_UNITS, _number),
+    **dict.fromkeys(_COUNTS, _whole), **dict.fromkeys(_UNITS, _number),
     **dict.fromkeys(PRICES, _price), "zdr": _flag, "as_of": _instant, "rejected": _all,
 }  # fmt: skip
 

@@ -158,9 +158,14 @@ def _bytes(text: str) -> bytes:
 
 
 def _set(request: Request, response: Response, name: str, value: str, lasts: timedelta) -> None:
+    response.set_cookie(
+        name, value, max_age=int(lasts.total_seconds()), path="/", secure=scheme_of(request) == "https",
+        httponly=True, samesite="strict",
+    )  # fmt: skip
+
+
+def scheme_of(request: Request) -> str:
+    """``https`` or ``http``, as the browser knows it."""
     # a proxy that speaks TLS for us says so; the first in a row is the one that the browser knows
     told = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    response.set_cookie(
-        name, value, max_age=int(lasts.total_seconds()), path="/",
-        secure=request.url.scheme == "https" or told == "https", httponly=True, samesite="strict",
-    )  # fmt: skip
+    return "https" if told == "https" or request.url.scheme == "https" else "http"

@@ -24,7 +24,7 @@ def add_to(site: Site) -> None:
         facts = {"further": inside(further), "detail": detail, "lets_write": sessions.lets_write}
         return Page("sign_in.html", "Sign in", facts, status)
 
-    @site.get("/sign-in", section=None, has_form=True, is_open=True)
+    @site.get("/sign-in", section=None, reads="memory", has_form=True, is_open=True)
     def ask(asked: Asked) -> Page:
         return page(asked.query.get("next", "/"))
 

@@ -12,13 +12,15 @@ import gzip
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import jinja2
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
@@ -33,9 +35,9 @@ from llmhive.app.http.service import Refusal, Service
 from llmhive.app.library import Catalog
 from llmhive.app.pages import words
 from llmhive.app.pages.assets import Assets
-from llmhive.app.pages.session import Sessions, Standing
+from llmhive.app.pages.session import Sessions, Standing, scheme_of
 from llmhive.catalog.view import View
-from llmhive.errors import LLMHiveError, NotFound, UsageError
+from llmhive.errors import DatabaseUnavailable, LLMHiveError, NotFound, StoreError, UsageError
 from llmhive.version import VERSION
 
 T = TypeVar("T")
@@ -61,9 +63,8 @@ SECTIONS = {
     "select": ("/select", "Select"),
     "operations": ("/operations", "Operations"),
 }
-#: A catalog older than this is told to be old on every page.
-_OLD = timedelta(days=1)
 _WORTH_PACKING = 1000  #: bytes
+_AT_ONCE = 4  #: pages that are made from memory
 _LEVEL = 5  #: of gzip: more takes longer than it saves on the way
 _MOST_FIELDS = 64
 _SIGN_IN = "Only who may write can do that. Sign in with AUTH_TOKEN first."
@@ -78,9 +79,9 @@ class Asked:
     query: QueryParams
     path: Mapping[str, str]
     now: datetime
-    age: int | None  #: of the catalog, in seconds; None while it is empty
     base: str  #: scheme and host
     standing: Standing
+    is_away: bool = False  #: whether the database did not answer when it was last looked at
 
     @property
     def can_write(self) -> bool:
@@ -115,8 +116,19 @@ class Moved:
 
 
 Answer = Page | Sent | Moved | Response
+#: What a page cannot do without: the database, memory alone, or neither: it shows less without the database.
+Reads = Literal["database", "memory", "either"]
 Read = Callable[[Asked], Answer] | Callable[[Asked], Awaitable[Answer]]
 Write = Callable[[Asked, FormData, Request], Awaitable[Answer]]
+
+
+class _Shown(NamedTuple):
+    """How a page is read."""
+
+    section: str | None
+    reads: Reads
+    has_form: bool
+    is_open: bool
 
 
 class _Route(Route):
@@ -135,6 +147,7 @@ class Site:
         self.sessions = Sessions(service.settings, service.access, now=service.now)
         self.assets = Assets()
         self._app = app
+        self._limiter = CapacityLimiter(_AT_ONCE)
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("llmhive.app.pages"), autoescape=True, undefined=jinja2.StrictUndefined,
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
@@ -145,15 +158,22 @@ class Site:
         )
 
     def get(
-        self, path: str, *, section: str | None, has_form: bool = False, is_open: bool = False
+        self,
+        path: str,
+        *,
+        section: str | None,
+        reads: Reads = "database",
+        has_form: bool = False,
+        is_open: bool = False,
     ) -> Callable[[Read], Read]:
         """Say what is read at an address: in a thread, unless it is a coroutine function. `has_form`: it has forms that
         write, so no cache may keep it; `is_open`: also by who may not read the catalog.
         """
+        shown = _Shown(section, reads, has_form, is_open)
 
         def register(read: Read) -> Read:
             async def answer(request: Request) -> Response:
-                return await self._get(request, read, section, has_form=has_form, is_open=is_open)
+                return await self._get(request, read, shown)
 
             self._app.router.routes.append(_Route(path, answer, methods=["GET"], include_in_schema=False))
             return read
@@ -174,10 +194,10 @@ class Site:
 
     def asked(self, request: Request, standing: Standing) -> Asked:
         """What a request asks for."""
-        kept = self.service.memory.newest
+        view = self.service.memory.newest.view
         return Asked(
-            self.service.catalog, kept.view, request.query_params, request.path_params, self.service.now(), kept.age(),
-            f"{request.url.scheme}://{request.url.netloc}", standing,
+            self.service.catalog, view, request.query_params, request.path_params, self.service.now(),
+            f"{scheme_of(request)}://{request.url.netloc}", standing, not self.service.live.is_reachable,
         )  # fmt: skip
 
     def render(self, page: Page, asked: Asked, section: str | None) -> str:
@@ -192,36 +212,53 @@ class Site:
 
     # --- answering
 
-    async def _get(
-        self, request: Request, read: Read, section: str | None, *, has_form: bool, is_open: bool
-    ) -> Response:
-        threads = self.service.threads
-        standing = await threads.run(self.sessions.standing, request)
-        asked = self.asked(request, standing)
-        if not (standing.can_read or is_open):
+    async def _get(self, request: Request, read: Read, shown: _Shown) -> Response:
+        asked = self.asked(request, await self.standing(request))
+        if not (asked.standing.can_read or shown.is_open):
             return self.turn_away(request)
+
+        def finish(answer: Answer) -> Response:
+            return self.finish(answer, request, asked, shown.section, has_form=shown.has_form)
+
+        def show() -> Response:
+            with asked.catalog.together() if shown.reads != "memory" else nullcontext():
+                return finish(read(asked))  # type: ignore[arg-type]
+
         try:
             if inspect.iscoroutinefunction(read):
-                answer = await read(asked)
-                return self.finish(answer, request, asked, section, has_form=has_form)
-            return await threads.run(
-                lambda: self.finish(read(asked), request, asked, section, has_form=has_form)  # type: ignore[arg-type]
-            )
+                return await self._from_memory(finish, await read(asked))
+            if shown.reads == "memory":
+                return await self._from_memory(show)
+            if shown.reads == "database" and asked.is_away:
+                # nobody waits for what is known to be away
+                raise DatabaseUnavailable("The database does not answer.")
+            return await self.service.threads.run(show)
         except (LLMHiveError, Refusal, Denied) as error:
-            return self.refuse(request, error, asked)
+            return await self._from_memory(self.refuse, request, error, asked)
+
+    async def standing(self, request: Request) -> Standing:
+        """What who asks may do."""
+        if "authorization" in request.headers:
+            # keys may have to be fetched
+            return await self.service.threads.run(self.sessions.standing, request)
+        return self.sessions.standing(request)
+
+    async def _from_memory(self, do: Callable[..., Response], *args: Any) -> Response:
+        """Do what waits for nothing, in threads of its own: all others may wait for the database."""
+        return await to_thread.run_sync(do, *args, limiter=self._limiter)
 
     async def _post(self, request: Request, write: Write, section: str | None, *, is_open: bool) -> Response:
-        standing = await self.service.threads.run(self.sessions.standing, request)
-        asked = self.asked(request, standing)
+        asked = self.asked(request, standing := await self.standing(request))
         try:
             self.sessions.check_origin(request)
             form = await self._form(request)
             self.sessions.check_form(request, form)
             if not (standing.can_write or is_open):
                 raise Denied(403, _SIGN_IN)
-            return self.finish(await write(asked, form, request), request, asked, section, has_form=True)
+            answer = await write(asked, form, request)
+            return await self._from_memory(lambda: self.finish(answer, request, asked, section, has_form=True))
         except (LLMHiveError, Refusal, Denied) as error:
-            return self.refuse(request, error, asked)
+            return await self._from_memory(self.refuse, request, error, asked)
 
     async def _form(self, request: Request) -> FormData:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -285,6 +322,12 @@ class Site:
         else:
             assert isinstance(error, LLMHiveError)
             found = problem.of(error)
+            if isinstance(error, StoreError) and not asked.can_write:
+                # where the database is is not for everybody
+                found = problem.Problem(503, "The database does not answer as it should. The log has more.")
+            if found.status_code == 400:
+                # an address or a form that we read, and cannot use: as the API says of a field
+                found = problem.Problem(422, found.detail)
         return self.tell(request, found.status_code, found.detail, asked)
 
     def tell(self, request: Request, status: int, detail: str, asked: Asked) -> Response:
@@ -309,13 +352,13 @@ class Site:
                 "These are the bootstrap facts shipped with LLMHive: nothing has been synced from OpenRouter yet. The "
                 "first sync that works replaces them.",
             ))  # fmt: skip
-        elif view.as_of is not None and asked.now - view.as_of > _OLD:
+        elif view.as_of is not None and asked.now - view.as_of > words.OLD:
             found.append(
                 ("warn", f"The catalog is as it was {words.ago(view.as_of, asked.now)}: no sync worked since.")
             )
         if view.pinned is not None:
             found.append(("info", f"The catalog is pinned to the snapshot {view.pinned}: syncs do not change it."))
-        if not self.service.live.is_reachable:
+        if asked.is_away:
             found.append(("bad", "The database does not answer. The catalog is shown from memory."))
         return found
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from llmhive.catalog.pricing import NOT_PER_TOKEN, PER_TOKEN, UNITS, exact, per_million, plain
+from llmhive.app import wording
+from llmhive.catalog.pricing import PER_TOKEN, UNITS, counts_tokens, exact, per_million, plain
 
 UNKNOWN = "unknown"
+#: What stands for a price that is decided per request.
+VARIES = "varies"
+FREE = "free"
+#: How long a model is called new.
+NEW = timedelta(days=30)
+#: After so long a catalog is called old.
+OLD = timedelta(days=1)
+_PER_MILLION = " / M"
 _SIZES = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
 _SPANS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
 #: Units whose name says too little.
@@ -36,23 +45,33 @@ def usd(amount: str | Decimal | None) -> str:
     return f"{'−' if number < 0 else ''}${int(whole):,}.{decimals:0<2}"
 
 
-def per_token(rate: str | Decimal | None, kind: str = "fixed") -> str:
-    """USD per token, shown per million."""
-    if rate is None:
-        return "varies" if kind == "dynamic" else UNKNOWN
-    if kind == "free" and not Decimal(rate):
-        return "free"
-    return usd(per_million(Decimal(rate)))
-
-
-def rate(value: str | Decimal | None, unit: str, outputs: object = ()) -> str:
+def rate(value: str | Decimal | None, unit: str, outputs: Iterable[str] = ()) -> str:
     """A rate with what it is for: ``$3.00 / M``, ``$0.01 each``."""
     if value is None:
         return UNKNOWN
     number = Decimal(value)
-    if unit in PER_TOKEN and not NOT_PER_TOKEN.intersection(outputs if isinstance(outputs, list | tuple) else ()):
-        return f"{usd(per_million(number))} / M"
+    if unit in PER_TOKEN and counts_tokens(outputs):
+        return f"{usd(per_million(number))}{_PER_MILLION}"
     return f"{usd(number)} each"
+
+
+def price(value: Any, unit: str, kind: str, outputs: Iterable[str]) -> str:
+    """A price of a model of some kind of pricing. A zero is one, unless all its prices are and it is not free: then it
+    is priced elsewhere.
+    """
+    number = exact(value)
+    if number is None:
+        return VARIES if kind == "dynamic" else UNKNOWN
+    if number < 0:
+        return VARIES
+    if not number and kind in {"free", "unknown"}:
+        return FREE if kind == "free" else UNKNOWN
+    return rate(number, unit, outputs)
+
+
+def price_in_column(value: Any, unit: str, kind: str, outputs: Iterable[str]) -> str:
+    """The same, where the head of the column says that it is per million tokens."""
+    return price(value, unit, kind, outputs).removesuffix(_PER_MILLION)
 
 
 def count(number: int | None) -> str:
@@ -76,12 +95,7 @@ def short(number: int | None) -> str:
 
 def percent(fraction: str | Decimal | float | None, places: int = 2) -> str:
     """A fraction as a percentage, cut off; what is less, but not nothing, says so."""
-    if fraction is None:
-        return UNKNOWN
-    share, least = Decimal(str(fraction)) * 100, Decimal(1).scaleb(-places)
-    if 0 < share < least:
-        return f"<{least} %"
-    return f"{share.quantize(least, ROUND_DOWN)} %"
+    return UNKNOWN if fraction is None else wording.percent(Decimal(str(fraction)), places)
 
 
 def signed(fraction: str | Decimal, places: int = 1) -> str:
@@ -95,7 +109,7 @@ def signed(fraction: str | Decimal, places: int = 1) -> str:
 
 def uptime(percentage: float | None) -> str:
     """Percent with two decimals, cut off: 99.999 is not 100."""
-    return UNKNOWN if percentage is None else f"{Decimal(str(percentage)).quantize(Decimal('0.01'), ROUND_DOWN)} %"
+    return UNKNOWN if percentage is None else f"{wording.cut_off(Decimal(str(percentage)))} %"
 
 
 def instant(value: str | datetime) -> datetime:
@@ -116,6 +130,11 @@ def day(value: str | date | datetime | None) -> str:
     if isinstance(value, str) and len(value) == 10:
         return value
     return value.isoformat() if type(value) is date else f"{instant(value):%Y-%m-%d}"  # type: ignore[arg-type]
+
+
+def is_new(created_at: str | datetime | None, today: date) -> bool:
+    """Whether a model was added to OpenRouter a short time ago, by days in UTC."""
+    return created_at is not None and today - instant(created_at).date() <= NEW
 
 
 def span(seconds: float) -> str:
@@ -145,21 +164,6 @@ def days_left(value: str | date, now: datetime) -> str:
     return "today" if not left else f"in {left.days} day{'' if left.days == 1 else 's'}"
 
 
-def condition(when: Mapping[str, Any]) -> str:
-    """When an override applies, in words; what we do not understand as it stands."""
-    words = []
-    least, start, end = when.get("min_prompt_tokens"), when.get("utc_start", 0), when.get("utc_end", 0) or 2400
-    if isinstance(least, int):
-        words.append(f"above {least:,} prompt tokens")
-    if {"utc_start", "utc_end"} & when.keys() and isinstance(start, int) and isinstance(end, int):
-        words.append(f"from {start // 100:02}:{start % 100:02} to {end // 100:02}:{end % 100:02} UTC")
-    if isinstance(days := when.get("utc_days"), list):
-        words.append(f"on {', '.join(days)}")
-    known = {"min_prompt_tokens", "utc_start", "utc_end", "utc_days"}
-    words += [f"{name} {value}" for name, value in when.items() if name not in known]
-    return " ".join(words) or "always"
-
-
 def unit_name(unit: str) -> str:
     """What a unit is called."""
     return UNIT_NAMES.get(unit, unit.replace("_", " ").capitalize())
@@ -182,14 +186,10 @@ def with_query(path: str, **parameters: Any) -> str:
     return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
 
 
-def is_number(value: object) -> bool:
-    """Whether a value is a price, and not a text or an object that OpenRouter served among them."""
-    return exact(value) is not None
-
-
 FILTERS: dict[str, Callable[..., Any]] = {
-    "usd": usd, "per_token": per_token, "rate": rate, "count": count, "short": short, "percent": percent,
-    "signed": signed, "uptime": uptime, "moment": moment, "day": day, "ago": ago, "span": span, "days_left": days_left,
-    "condition": condition, "unit_name": unit_name, "in_order": in_order,
+    "price_in_column": price_in_column, "count": count, "short": short, "percent": percent,
+    "moment": moment, "day": day, "ago": ago, "span": span, "days_left": days_left,
 }  # fmt: skip
-GLOBALS: dict[str, Any] = {"model_url": model_url, "with_query": with_query, "UNKNOWN": UNKNOWN}
+GLOBALS: dict[str, Any] = {
+    "model_url": model_url, "with_query": with_query, "UNKNOWN": UNKNOWN, "VARIES": VARIES, "FREE": FREE,
+}  # fmt: skip

@@ -3,8 +3,11 @@
 (() => {
   const parse = (html) => new DOMParser().parseFromString(html, "text/html");
   const picked = new Set(); // models that are ticked for comparing, also those that a filter hides
-  let loading = null;
+  let loading = null; // what is asked for now: how to stop it, and when it is done
   let last = location.pathname + location.search; // what the page shows: a jump within it is none to another
+  let edits = 0; // fields that were changed so far
+  const edited = new WeakMap(); // a field of a form, and the number of its last edit
+  const isNewer = (field, since) => (edited.get(field) ?? 0) > since;
 
   const address = (form) => {
     let fields = [...new FormData(form)].filter(([, value]) => typeof value === "string" && value.trim() !== "");
@@ -18,62 +21,80 @@
     return form.getAttribute("action") + (query ? `?${query}` : "");
   };
 
-  // Replace what is marked data-swap by the same of another page.
-  const swap = (html, url) => {
+  // Replace what is marked data-swap by the same of another page, but for what was changed after `since`; tells whether it did.
+  const swap = (html, since) => {
     const next = parse(html);
     const parts = [...document.querySelectorAll("[data-swap][id]")];
     const found = parts.map((part) => next.getElementById(part.id));
-    if (!parts.length || found.every((part) => part === null)) {
-      window.location.assign(url);
-      return;
-    }
+    if (!parts.length || found.every((part) => part === null)) return false;
     const focused = document.activeElement;
-    const focus = focused && focused.closest("[data-swap]") && (focused.id || focused.getAttribute("href") || focused.textContent);
+    const called = (it) => it.id || it.getAttribute("href") || it.textContent;
+    const focus = focused && focused.closest("[data-swap]") && called(focused);
     parts.forEach((part, index) => {
+      if ([part, ...part.querySelectorAll("input, select")].some((it) => isNewer(it, since))) return;
       const tops = [...part.querySelectorAll(".scroll")].map((it) => [it.scrollTop, it.scrollLeft]);
       if (found[index] === null) part.replaceChildren();
       else part.replaceWith(found[index]);
       if (found[index]) [...found[index].querySelectorAll(".scroll")].forEach((it, n) => { if (tops[n]) it.scrollLeft = tops[n][1]; });
     });
     document.title = next.title;
-    if (focus) {
-      const again = [...document.querySelectorAll("[data-swap] a, [data-swap] button, [data-swap] input")]
-        .find((it) => (it.id || it.getAttribute("href") || it.textContent) === focus);
+    if (focus && !focused.isConnected) {
+      const again = [...document.querySelectorAll("[data-swap] :is(a, button, input, select), select[data-swap]")]
+        .find((it) => called(it) === focus) ?? document.getElementById("results");
       if (again) again.focus({ preventScroll: true });
     }
     const count = document.querySelector("[data-announce]");
     const announce = document.getElementById("announce");
     if (count && announce) announce.textContent = count.textContent;
     document.dispatchEvent(new CustomEvent("llmhive:swapped"));
+    return true;
   };
 
-  const load = async (url, { history = "replace" } = {}) => {
-    if (loading) loading.abort();
-    const mine = loading = new AbortController();
-    const parts = [...document.querySelectorAll("[data-swap]")];
-    parts.forEach((part) => part.setAttribute("aria-busy", "true"));
+  // What is asked for shows in this page, whichever way: a `link` (or a step back), a `form` that was sent, one that is
+  // being filled in (`typed`), or what is looked at again (`poll`). Only where somebody means to go does the tab leave.
+  const load = (url, how, since = edits) => {
+    if (loading) loading.stop.abort();
+    const mine = loading = { stop: new AbortController(), how, since };
+    mine.done = fill(mine, url);
+    return mine.done;
+  };
+
+  const fill = async (mine, url) => {
+    const { how, since } = mine;
+    document.querySelectorAll("[data-swap]").forEach((part) => part.setAttribute("aria-busy", "true"));
     try {
-      const answer = await fetch(url, { signal: mine.signal, headers: { Accept: "text/html" }, credentials: "same-origin" });
+      const answer = await fetch(url, { signal: mine.stop.signal, headers: { Accept: "text/html" }, credentials: "same-origin" });
       const html = await answer.text();
-      if (mine !== loading) return;
+      if (mine !== loading) return false;
       if (!answer.ok) {
+        if (how === "poll") return false;
         const said = parse(html).querySelector("main .note");
-        const note = document.createElement("p");
-        note.className = "note bad";
-        note.textContent = said ? said.textContent : `The service answered ${answer.status}.`;
-        parts[0]?.replaceChildren(note);
-      } else {
-        swap(html, url);
+        complain(said ? said.textContent : `The service answered ${answer.status}.`);
+      } else if (!swap(html, since)) {
+        if (how !== "poll") window.location.assign(url);
+        return false;
       }
-      if (history === "push") window.history.pushState(null, "", url);
-      else if (history === "replace") window.history.replaceState(null, "", url);
+      if (how === "link") window.history.pushState(null, "", url);
+      else if (how === "form" || how === "typed") window.history.replaceState(null, "", url);
       last = location.pathname + location.search;
+      if (answer.ok && (how === "link" || how === "back")) refill(new URL(url, location.href), since);
+      return answer.ok;
     } catch (error) {
-      if (error.name !== "AbortError") window.location.assign(url);
+      if (error.name === "AbortError" || how === "poll") return false;
+      if (how === "typed") complain("The service does not answer. What is typed next asks again.");
+      else window.location.assign(url);
+      return false;
     } finally {
       document.querySelectorAll("[data-swap][aria-busy]").forEach((part) => part.removeAttribute("aria-busy"));
       if (mine === loading) loading = null;
     }
+  };
+
+  const complain = (text) => {
+    const note = document.createElement("p");
+    note.className = "note bad";
+    note.textContent = text;
+    document.querySelector(":is(section, div)[data-swap]")?.replaceChildren(note);
   };
 
   // Rows that no word of the search is in go at once; the server's answer follows.
@@ -93,14 +114,24 @@
   };
 
   let timer = 0;
+  let filled = null; // a form that is asked for after a pause
+  const ask = async (form, how = "typed") => {
+    clearTimeout(timer);
+    filled = null;
+    // what a link sets comes first: the form holds it then
+    while (loading && (loading.how === "link" || loading.how === "back")) await loading.done;
+    await load(address(form), how);
+  };
   const changed = (form, pause) => {
     clearTimeout(timer);
-    timer = setTimeout(() => load(address(form)), pause);
+    filled = form;
+    timer = setTimeout(() => ask(form), pause);
   };
 
   document.addEventListener("input", (event) => {
     const form = event.target.form;
     if (!form || !form.matches("form[data-live]")) return;
+    edited.set(event.target, ++edits);
     if (event.target.matches("[data-search]")) narrow(form);
     changed(form, event.target.matches("select, [type=checkbox], [type=radio]") ? 0 : 180);
   });
@@ -108,8 +139,7 @@
     const form = event.target;
     if (form.matches("form[data-live]")) {
       event.preventDefault();
-      clearTimeout(timer);
-      load(address(form));
+      ask(form, "form");
     } else if (form.id === "compare") {
       const shown = new Set([...document.querySelectorAll("input[name=model][form=compare]")].map((it) => it.value));
       form.querySelectorAll("input[type=hidden]").forEach((it) => it.remove());
@@ -148,43 +178,42 @@
     const link = event.target.closest("[data-live] a[href]");
     const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
     if (!link || !isPlain || link.target || link.hasAttribute("download")) return;
-    const url = new URL(link.href);
+    let url = new URL(link.href);
     if (url.origin !== location.origin || url.pathname !== location.pathname || url.hash) return;
     event.preventDefault();
-    await load(url.pathname + url.search, { history: "push" });
-    refill(url);
+    const since = edits;
+    // what was asked for before comes first: then the same link keeps it
+    if (filled) await ask(filled);
+    while (loading) await loading.done;
+    url = new URL((document.getElementById(link.id) || link).href);
+    load(url.pathname + url.search, "link", since);
   });
 
-  // The form shows what the address says, also after a link changed it.
-  const refill = (url) => {
+  // The form shows what the address says, also after a link changed it; what was changed after `since` stays.
+  const refill = (url, since) => {
     const form = document.querySelector("form[data-live]");
     if (!form) return;
     for (const field of form.elements) {
-      if (!field.name || field.type === "hidden") continue;
+      // what is marked data-swap came with the page
+      if (!field.name || field.type === "hidden" || field.closest("[data-swap]") || isNewer(field, since)) continue;
       const values = url.searchParams.getAll(field.name);
       if (field.type === "checkbox" || field.type === "radio") {
         const group = field.closest("[data-default]");
         if (group && !values.length) values.push(...group.dataset.default.split(" "));
         // an answer of nothing is the one that says so
         field.checked = values.includes(field.value) || (field.type === "radio" && !values.length && field.value === "");
-      } else field.value = values[0] ?? "";
-    }
-    for (const name of ["sort", "reverse"]) {
-      let field = form.elements[name];
-      const value = url.searchParams.get(name);
-      if (value !== null && !field) {
-        field = Object.assign(document.createElement("input"), { type: "hidden", name });
-        form.append(field);
+        continue;
       }
-      if (field) field.value = value ?? "";
+      const boxes = [...form.elements].filter((it) => it.type === "checkbox" && it.name === field.name).map((it) => it.value);
+      const value = values.filter((it) => !boxes.includes(it)).join(", ");
+      if (field.matches("select") && ![...field.options].some((it) => it.value === value)) field.add(new Option(value, value));
+      field.value = value;
     }
   };
-  window.addEventListener("popstate", async () => {
+  window.addEventListener("popstate", () => {
     const isSame = last === location.pathname + location.search;
     last = location.pathname + location.search;
-    if (isSame || !document.querySelector("[data-swap]")) return;
-    await load(location.pathname + location.search, { history: "none" });
-    refill(new URL(location.href));
+    if (!isSame && document.querySelector("[data-swap]")) load(last, "back");
   });
 
   document.addEventListener("change", (event) => {
@@ -198,9 +227,9 @@
     document.querySelectorAll("input[name=model][form=compare]").forEach((it) => { it.checked = picked.has(it.value); });
     const button = document.querySelector("[data-compare]");
     if (!button) return;
-    button.textContent = picked.size ? `Compare ${picked.size} ticked` : "Compare the ticked";
+    button.textContent = picked.size > 6 ? `Compare: six at most, ${picked.size} are ticked`
+      : picked.size > 1 ? `Compare ${picked.size} ticked` : picked.size ? "Compare: tick one more" : "Compare: tick two to six";
     button.disabled = picked.size < 2 || picked.size > 6;
-    button.title = picked.size > 6 ? "Six at most" : picked.size < 2 ? "Tick two to six models" : "";
   };
 
   // Times that are told from now on.
@@ -219,10 +248,15 @@
   });
   setInterval(times, 30000);
 
-  // What goes on is looked at again until it has ended.
-  const poll = () => {
+  // What goes on is looked at again until it has ended; while nobody answers, ever less often.
+  const poll = (misses = 0) => {
     const marked = document.querySelector("[data-poll]");
-    if (marked) setTimeout(async () => { await load(location.pathname + location.search, { history: "none" }); poll(); }, Number(marked.dataset.poll) || 1000);
+    if (!marked) return;
+    const pause = Number(marked.dataset.poll) || 1000;
+    setTimeout(async () => {
+      while (loading) await loading.done;
+      poll(await load(location.pathname + location.search, "poll") ? 0 : misses + 1);
+    }, misses ? Math.max(pause, Math.min(pause * 2 ** misses, 5000)) : pause);
   };
 
   document.addEventListener("keydown", (event) => {
@@ -235,7 +269,11 @@
     }
   });
 
-  document.addEventListener("llmhive:swapped", ticks);
+  document.addEventListener("llmhive:swapped", () => {
+    ticks();
+    // what is being typed narrows what just came as well
+    if (filled) narrow(filled);
+  });
   document.querySelectorAll("input[name=model][form=compare]:checked").forEach((it) => picked.add(it.value));
   ticks();
   poll();
