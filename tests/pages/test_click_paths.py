@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.pages import house
 from tests.pages.browser import PHONE, PLAIN, Look
@@ -50,7 +51,8 @@ def test_which_model_got_cheaper_last_week(visit: Visitor, served: Served, look:
     page = visit("/", look)
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Changes").click()
     page.get_by_role("link", name=re.compile("Got cheaper")).click()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_url("**what=cheaper*")
+    page.locator("[data-swap]:not([aria-busy])").first.wait_for()
     shown = page.locator("main").inner_text()
     for model_id, prices in expected.items():
         assert model_id in shown
@@ -64,18 +66,18 @@ def test_which_model_got_cheaper_last_week(visit: Visitor, served: Served, look:
 def test_what_will_a_million_calls_cost(visit: Visitor, served: Served, look: Look) -> None:
     page = visit("/", look)
     page.locator("[data-search]").fill("claude sonnet 5")
-    page.wait_for_timeout(400)
-    page.locator("#models tbody th a").first.click()
+    page.wait_for_url("**/?text=*")
+    page.locator("#results:not([aria-busy]) #models tbody th a").first.click()
+    page.wait_for_url("**/models/**")
     page.get_by_role("link", name="Cost", exact=True).click()
     page.get_by_label("Calls", exact=True).fill("1000000")
     page.get_by_label(re.compile("^Prompt tokens")).fill("1200")
     page.get_by_label(re.compile("^Completion tokens")).fill("350")
-    page.wait_for_timeout(500)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_url(re.compile("calls=1000000.*completion=350"))
     model_id = page.url.partition("/models/")[2].partition("?")[0].partition("#")[0]
     rates: dict[str, Any] = served.get(f"/api/models/{model_id}").json()["pricing"]
     total = 1_000_000 * (1200 * Decimal(rates["prompt"]) + 350 * Decimal(rates["completion"]))
-    assert f"{total:,.2f}" in page.locator("#receipt").inner_text()
+    expect(page.locator("#receipt")).to_contain_text(f"{total:,.2f}")
 
 
 @LOOKS
@@ -104,9 +106,9 @@ def test_what_is_the_best_vision_model_under_a_dollar(
         page.get_by_role("link", name="Best vision under $1").click()
     else:
         page.get_by_label("vision", exact=True).check()
-        page.wait_for_timeout(400)
         page.get_by_label(re.compile("^Prompt, at most")).fill("1")
-    page.wait_for_timeout(500)
+        page.wait_for_url(re.compile("vision.*max_prompt=1"))
+    page.locator("#shortlist:not([aria-busy])").wait_for()
     page.wait_for_load_state("networkidle")
     first = page.locator("#shortlist .id").first.inner_text()
     need: dict[str, Any] = {"require": ["vision"], "max_price_per_million": {"prompt": 1}}
