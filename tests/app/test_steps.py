@@ -41,8 +41,8 @@ def told(capsys: pytest.CaptureFixture[str], it: Run, *, at_most: int | None = 1
                 step("endpoints", added=911), step("rankings", published=4), step("categories", published=22),
                 step("indices", new=2000), step("benchmarks", new=148),
             ),
-            "Researched 457 models in 25.0 s (run 2): model list unchanged; 911 endpoints new, 26 rankings published, "
-            "2,148 measures new.",
+            "Researched 457 models in 25.0 s (run 2): model list unchanged; 911 endpoints added, 26 rankings "
+            "published, 2,148 measures added.",
         ),
         (run(status="unchanged"), "Researched 457 models in 25.0 s (run 2): nothing changed."),
         (run(step("rankings", unchanged=4, moved=35)), "Researched 457 models in 25.0 s (run 2): nothing changed."),

@@ -47,6 +47,17 @@ def listed(served: Served, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
+def by_nearness(found: list[dict[str, Any]], text: str) -> list[str]:
+    """Ids, those first that are called so, then those whose names begin so."""
+
+    def distance(it: dict[str, Any]) -> int:
+        names = [it["id"], it["name"], it["canonical_slug"], it["id"].partition("/")[2], it["name"].partition(": ")[2]]
+        lower = [(name or "").lower() for name in names]
+        return 0 if text in lower else 1 if any(name.startswith(text) for name in lower) else 2
+
+    return [it["id"] for it in sorted(found, key=distance)]
+
+
 def query_of(page: Page) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(page.url).query))
 
@@ -126,7 +137,7 @@ def test_it_searches_as_one_types_and_feels_instant(visit: Visitor, served: Serv
     assert all("claude" in it for it in words)
     search.press_sequentially("opus", delay=30)
     page.wait_for_timeout(400)
-    assert shown(settled(page)) == [it["id"] for it in listed(served, text="claude opus")]
+    assert shown(settled(page)) == by_nearness(listed(served, text="claude opus"), "claude opus")
     assert page.locator("#count").inner_text() == str(len(shown(page)))
     assert page.locator("#announce").inner_text().startswith(page.locator("#count").inner_text())
     search.fill("")
@@ -181,7 +192,7 @@ def test_filters_are_told_and_taken_away(visit: Visitor, served: Served) -> None
     chips = page.locator(".bar .chip").all_inner_texts()
     assert [chip.replace("×", "").strip() for chip in chips] == ["“claude”", "takes image", "prompt ≤ $5", "Clear all"]
     page.get_by_role("link", name="Remove the filter: takes image").click()
-    assert shown(settled(page)) == [it["id"] for it in listed(served, text="claude", max_prompt=5)]
+    assert shown(settled(page)) == by_nearness(listed(served, text="claude", max_prompt=5), "claude")
     assert page.locator("form.filters [name=in]").input_value() == ""
     page.get_by_role("link", name="Clear all").click()
     assert len(shown(settled(page))) == len(listed(served))
@@ -197,12 +208,12 @@ def test_columns_are_chosen_and_downloads_have_what_is_shown(visit: Visitor, ser
     page.wait_for_timeout(400)
     settled(page)
     heads = [it.split(" ")[0] for it in page.locator("#models thead th").all_inner_texts()[1:]]
-    assert heads == ["Model", "Context", "Max", "Prompt", "Completion", "Cache", "Expires"]
+    assert heads == ["Model", "Prompt", "Completion", "Context", "Max", "Cache", "Expires"]
     with page.expect_download() as begun:
         page.get_by_role("link", name="CSV").click()
     rows = list(csv.DictReader(io.StringIO(begun.value.path().read_text(encoding="utf-8"))))
     assert [row["id"] for row in rows] == shown(page)
-    assert list(rows[0]) == ["id", "name", "context", "output", "prompt", "completion", "cache_read", "expires"]
+    assert list(rows[0]) == ["id", "name", "prompt", "completion", "context", "output", "cache_read", "expires"]
     told = {it["id"]: it for it in listed(served, author="openai")}
     for row in rows:
         for unit, key in (("prompt", "prompt"), ("completion", "completion"), ("cache_read", "input_cache_read")):
@@ -239,7 +250,7 @@ def test_unknown_is_unknown_and_free_is_free(visit: Visitor, served: Served) -> 
         " [it.querySelector('.id').textContent, ...[...it.querySelectorAll('td.num')].map((cell) => cell.innerText)])"
     )
     assert len(cells) == len(told)
-    for model_id, context, _, prompt, completion, *_ in cells:
+    for model_id, prompt, completion, context, *_ in cells:
         it = told[model_id]
         assert (context == "unknown") == (not it["context_length"]), model_id
         for unit, cell in (("prompt", prompt), ("completion", completion)):
@@ -261,7 +272,7 @@ def test_without_a_script_forms_and_links_do_the_same(visit: Visitor, served: Se
     page.locator("[name=in]").select_option("image")
     page.get_by_role("button", name="Show").click()
     ids = page.locator("#models tbody .id").all_inner_texts()
-    assert ids == [it["id"] for it in listed(served, text="claude", **{"in": "image"})]
+    assert ids == by_nearness(listed(served, text="claude", **{"in": "image"}), "claude")
     page.get_by_role("link", name="Prompt").click()
     ids = page.locator("#models tbody .id").all_inner_texts()
     assert ids == [it["id"] for it in listed(served, text="claude", sort="prompt", **{"in": "image"})]
@@ -322,3 +333,85 @@ def test_what_cannot_be_read_is_told_and_nothing_typed_is_lost(visit: Visitor) -
     note.wait_for()
     assert note.inner_text().startswith("max_prompt: ")
     assert page.locator("[name=max_prompt]").input_value() == "99999999999"
+
+
+def held_back(page: Page, query: str) -> list[Route]:
+    """Answers to what is asked by this query are held back until they are let go."""
+    found: list[Route] = []
+
+    def hold(route: Route) -> None:
+        found.append(route)
+
+    page.route(lambda url: urlsplit(url).query == query, hold)
+    return found
+
+
+def test_what_is_typed_while_a_links_answer_is_under_way_stays(visit: Visitor, served: Served) -> None:
+    page = visit("/")
+    slow = held_back(page, "sort=prompt")
+    with page.expect_request("**/?sort=prompt"):
+        page.locator("#sort-prompt").click()
+    page.locator("[data-search]").press_sequentially("claude", delay=60)
+    page.locator("#is-new").check()
+    page.wait_for_timeout(300)
+    for route in slow:
+        route.continue_()
+    page.wait_for_url("**/?*text=claude*")
+    assert query_of(settled(page)) == {"text": "claude", "new": "30", "sort": "prompt"}
+    assert page.locator("[data-search]").input_value() == "claude"
+    assert page.locator("#is-new").is_checked()
+    since = (house.NOW.date() - timedelta(days=30)).isoformat()
+    assert shown(page) == [it["id"] for it in listed(served, text="claude", sort="prompt", new_since=since)]
+
+
+def test_a_link_without_an_answer_changes_no_field(visit: Visitor) -> None:
+    page = visit("/?text=claude&in=image")
+    slow = held_back(page, "text=claude")
+    with page.expect_request("**/?text=claude"):
+        page.locator("#without-in").click()
+    page.locator("[data-search]").fill("gpt")
+    page.wait_for_timeout(300)
+    for route in slow:
+        route.continue_()
+    page.wait_for_url("**/?text=gpt")
+    assert settled(page).locator("form.filters [name=in]").input_value() == ""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "min_context=50000&max_prompt=1", "in=image&in=text", "kind=dynamic", "held=false", "limit=5", "offset=400",
+        "new=400", "author=nobody-knows", "capability=top_k&columns=prompt", "sort=prompt&reverse=true", "expiring=400",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("has_script", [True, False])
+def test_the_next_touch_keeps_what_the_form_cannot_hold(visit: Visitor, query: str, has_script: bool) -> None:
+    page = visit(f"/?{query}", Look(has_script=has_script))
+    page.locator("[name=max_completion]").fill("9")
+    if has_script:
+        page.wait_for_url("**max_completion=9**")
+    else:
+        page.get_by_role("button", name="Show").click()
+    kept = [it for it in parse_qsl(urlsplit(page.url).query) if has_script or it[0] != "columns"]
+    # without a script the columns are always said
+    asked = [it for it in parse_qsl(query) if has_script or it[0] != "columns"]
+    assert sorted(kept) == sorted([*asked, ("max_completion", "9")])
+
+
+def test_a_removed_filter_leaves_the_focus_among_the_results(visit: Visitor) -> None:
+    page = visit("/?in=image&max_prompt=5")
+    page.locator("#sort-name").press("Enter")
+    page.wait_for_url("**sort=name**")
+    assert settled(page).evaluate("() => document.activeElement.id") == "sort-name"
+    page.locator("#without-in").press("Enter")
+    page.locator("#without-in").wait_for(state="detached")
+    assert settled(page).evaluate("() => document.activeElement.id") == "results"
+
+
+def test_on_a_phone_prices_are_seen_first(visit: Visitor) -> None:
+    page = visit("/", Look(PHONE))
+    heads = page.locator("#models thead th:visible").all_inner_texts()
+    assert [it.split(" ")[0] for it in heads[1:]] == ["Model", "Prompt", "Completion", "Context"]
+    # who chooses columns sees them
+    page = visit("/?columns=output", Look(PHONE))
+    assert page.locator("#models thead th:visible").count() == 3

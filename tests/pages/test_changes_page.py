@@ -103,7 +103,8 @@ def fraction(value: Json) -> Fraction | None:
 
 def direction(changes: list[dict[str, Any]]) -> str:
     pairs = [(fraction(it["before"]), fraction(it["after"])) for it in changes]
-    signs = {(new > old) - (new < old) for old, new in pairs if old is not None and new is not None}
+    known = [(old, new) for old, new in pairs if old is not None and new is not None]
+    signs = {(new > old) - (new < old) for old, new in known if abs(new - old) * 10**9 >= old}
     return {frozenset({-1}): "cheaper", frozenset({1}): "dearer"}.get(frozenset(signs), "repriced")
 
 
@@ -279,7 +280,7 @@ def test_other_kinds_in_words() -> None:
     assert one(lists) == ["parameters +c, −a"]
     inside = changed("reasoning", {"on": False, "x": None}, {"on": True, "x": None}, what="capabilities")
     assert one(inside) == ["reasoning on no → yes"]
-    assert one(changed("max_completion_tokens", None, 4096, what="limits")) == ["output cap unknown → 4,096 tokens"]
+    assert one(changed("max_completion_tokens", None, 4096, what="limits")) == ["max output unknown → 4,096 tokens"]
     above = {"when": {"min_prompt_tokens": 200_000}, "rates": {"prompt": "0.000004"}}
     less = above | {"rates": {"prompt": "0.000002"}}
     assert one(changed("pricing.overrides", [above], [less])) == [
@@ -338,8 +339,20 @@ def test_a_time_can_be_said_in_many_ways(query: str, first: date | None, last: d
 
 @pytest.mark.parametrize(
     "query",
-    ["what=gone", "days=0", "days=x", "days=٣", "since=yesterday", "until=7", "sort=name", "page=0", "model=%00",
-     "since=2026-08-23", "since=2026-08-02&until=2026-08-01", "until=2099-01-01"],
+    [
+        "what=gone",
+        "days=0",
+        "days=x",
+        "days=٣",
+        "since=yesterday",
+        "until=7",
+        "sort=name",
+        "page=0",
+        "model=%00",
+        "since=2026-08-23",
+        "since=2026-08-02&until=2026-08-01",
+        "until=2099-01-01",
+    ],
 )
 def test_what_cannot_be_meant_is_refused_with_words(query: str) -> None:
     with pytest.raises(UsageError):
@@ -586,3 +599,21 @@ def test_without_a_script_the_form_and_the_chips_work(visit: Visitor) -> None:
     page.wait_for_load_state()
     assert set(page.locator(".happened .badge").all_text_contents()) == {"▲ got dearer"}
     assert "days=30" in page.url
+
+
+@pytest.mark.browser
+def test_dates_take_the_place_of_days_and_a_search_can_be_cleared(visit: Visitor) -> None:
+    page = visit("/changes?days=30")
+    page.locator("[name=since]").fill("2026-08-01")
+    page.wait_for_url("**since=2026-08-01**")
+    page.locator("#happened:not([aria-busy])").wait_for()
+    assert page.locator("#days").input_value() == ""
+    assert page.locator("#days option").first.inner_text() == "as dated"
+    page.locator("[name=text]").fill("nothing-is-called-so")
+    empty = page.locator("#happened .empty")
+    empty.wait_for()
+    assert "“nothing-is-called-so”" in empty.inner_text()
+    page.locator("#without-text").click()
+    empty.wait_for(state="detached")
+    assert page.locator("[name=text]").input_value() == ""
+    assert "since=2026-08-01" in page.url

@@ -102,6 +102,15 @@ def in_force(rows: Sequence[Row], at: datetime) -> Row | None:
     return found[0] if found else None
 
 
+def believed(rows: Sequence[Row], at: datetime) -> str | None:
+    """The rate that is believed at an instant: that of what is held, and follows at once, is the one before."""
+    found = in_force(rows, at)
+    while found is not None and found["is_held"]:
+        before = [it for it in rows if it["to"] == found["from"]]
+        found = before[0] if before else None
+    return None if found is None else found["rate"]
+
+
 def shown(unit: str, rate: str) -> float:
     return float(Decimal(rate) * (1_000_000 if unit in PER_TOKEN else 1))
 
@@ -121,7 +130,7 @@ def lines(figure: Mapping[str, Any]) -> list[Row]:
 @our.laws
 @given(histories(), st.integers(0, 99))
 def test_each_step_is_the_price_in_force(rows: list[Row], seed: int) -> None:
-    figure = plots.prices(rows, now=NOW)
+    figure = plots.prices(rows, as_of=NOW)
     if figure is None:
         assert all(it["rate"] is None for it in rows)
         return
@@ -133,14 +142,15 @@ def test_each_step_is_the_price_in_force(rows: list[Row], seed: int) -> None:
             found = in_force(its, at)
             figures = [] if found is None or found["rate"] is None else [shown(unit, found["rate"])]
             is_held = found is not None and found["is_held"]
-            assert drawn_at(plain, at) == ([] if is_held else figures)
+            rate = believed(its, at)
+            assert drawn_at(plain, at) == ([] if rate is None else [shown(unit, rate)])
             assert drawn_at(held, at) == (figures if is_held else [])
 
 
 @our.laws
 @given(histories())
 def test_held_and_conditional_lines_look_it(rows: list[Row]) -> None:
-    figure = plots.prices(rows, now=NOW)
+    figure = plots.prices(rows, as_of=NOW)
     for trace in lines(figure or {"data": []}):
         is_held, is_override = trace["name"].endswith(", held"), " " in trace["name"].removeprefix("Web search")
         assert trace["line"]["shape"] == "hv"
@@ -155,7 +165,7 @@ def test_held_and_conditional_lines_look_it(rows: list[Row]) -> None:
 @our.laws
 @given(histories())
 def test_on_hover_all_prices_in_force_are_read_exactly(rows: list[Row]) -> None:
-    figure = plots.prices(rows, now=NOW)
+    figure = plots.prices(rows, as_of=NOW)
     for trace in [] if figure is None else [it for it in figure["data"] if it["meta"].get("is_hover")]:
         for x, told in zip(trace["x"], trace["customdata"], strict=True):
             at = read(x)
@@ -170,10 +180,18 @@ def test_on_hover_all_prices_in_force_are_read_exactly(rows: list[Row]) -> None:
             for price in prices:
                 name, _, said = price.partition(": ")
                 found = expected[name]
-                assert said.endswith(", held") is found["is_held"]
+                assert (", held (" in said) is found["is_held"]
                 assert f"since {found['from'][:10]}" in said
                 assert (found["to"] is None) is ("until" not in said)
-                if found["rate"] is None:
+                if found["is_held"]:
+                    its = [it for it in rows if it["unit"] == found["unit"] and it["position"] == found["position"]]
+                    times = 1_000_000 if found["unit"] in PER_TOKEN else 1
+                    both = said.removesuffix(said[said.index(", held (") :]).split(" believed; OpenRouter says ")
+                    for rate, told_so in zip((believed(its, at), found["rate"]), both, strict=True):
+                        number = told_so.removeprefix("$").replace(",", "")
+                        assert (rate is None) is (told_so == "unknown")
+                        assert rate is None or Decimal(number) == Decimal(rate) * times
+                elif found["rate"] is None:
                     assert said.startswith("unknown, ")
                 else:
                     number = said.split(" ")[0].removeprefix("$").replace(",", "")
@@ -184,25 +202,25 @@ def test_on_hover_all_prices_in_force_are_read_exactly(rows: list[Row]) -> None:
 @our.laws
 @given(histories())
 def test_plotly_takes_it(rows: list[Row]) -> None:
-    check(plots.prices(rows, now=NOW))
+    check(plots.prices(rows, as_of=NOW))
 
 
 def test_what_is_no_token_has_a_panel_of_its_own() -> None:
     rows = [row("prompt", 0, "0.000001", 0, None), row("web_search", 0, "0.01", 0, None)]
-    both = plots.prices(rows, now=NOW)
+    both = plots.prices(rows, as_of=NOW)
     assert both is not None
     assert [(it["name"], it["yaxis"], it["y"]) for it in lines(both)] == [
         ("Prompt", "y", [1.0, 1.0]),
         ("Web search", "y2", [0.01, 0.01]),
     ]
-    alone = plots.prices(rows, ["web_search"], now=NOW)
+    alone = plots.prices(rows, ["web_search"], as_of=NOW)
     assert alone is not None
     assert alone["layout"]["yaxis"]["title"]["text"] == "USD each"
     assert "yaxis2" not in alone["layout"]
 
 
 def test_some_outputs_count_no_tokens() -> None:
-    figure = plots.prices([row("prompt", 0, "0.015", 0, None)], now=NOW, outputs=["speech"])
+    figure = plots.prices([row("prompt", 0, "0.015", 0, None)], as_of=NOW, outputs=["speech"])
     assert figure is not None
     assert lines(figure)[0]["y"] == [0.015, 0.015]
     assert figure["layout"]["yaxis"]["title"]["text"] == "USD each"
@@ -215,7 +233,7 @@ def test_the_summary_says_it_in_a_sentence() -> None:
         row("prompt", 0, "0.000000269", 4320, None),
         row("completion", 0, None, 0, None),
     ]
-    figure = plots.prices(rows, now=NOW, name="Bee")
+    figure = plots.prices(rows, as_of=NOW, name="Bee")
     assert figure is not None
     assert figure["layout"]["meta"]["summary"] == (
         "Prompt price of Bee: $0.269 per million since 2025-01-04; 1 change since 2025-01-01. "
@@ -226,7 +244,7 @@ def test_the_summary_says_it_in_a_sentence() -> None:
 def test_an_override_that_moves_is_named_once() -> None:
     first = row("prompt", 1, "0.000002", 0, 1440)
     moved = first | {"position": 2, "from": first["to"], "to": None}
-    figure = plots.prices([first, moved], now=NOW)
+    figure = plots.prices([first, moved], as_of=NOW)
     assert figure is not None
     assert [(it["name"], it["showlegend"]) for it in lines(figure)] == [
         (NAMES["prompt", 1], True),
@@ -234,14 +252,42 @@ def test_an_override_that_moves_is_named_once() -> None:
     ]
 
 
+def test_through_a_hold_the_believed_price_goes_on() -> None:
+    rows = [
+        row("prompt", 0, "0.00000014", 0, 1440), row("prompt", 0, "0", 1440, 2880, is_held=True),
+        row("prompt", 0, "0.0000001", 2880, None, is_held=True),
+    ]  # fmt: skip
+    figure = plots.prices(rows, as_of=NOW, name="Bee")
+    assert figure is not None
+    solid, dotted = lines(figure)
+    assert (solid["line"]["dash"], dotted["line"]["dash"]) == ("solid", "dot")
+    assert set(solid["y"]) == {0.14}
+    assert (solid["x"][0], solid["x"][-1]) == ("2025-01-01 00:00:00", "2026-08-10 00:00:00")
+    assert dotted["y"] == [0.0, 0.1, 0.1]
+    told = [it for it in figure["data"][-1]["customdata"] if it.startswith("2025-01-02 00:00")]
+    assert told == [
+        "2025-01-02 00:00 UTC<br>Prompt: $0.14 believed; OpenRouter says $0.00, held "
+        "(per million, since 2025-01-02 until 2025-01-03)"
+    ]
+    assert figure["layout"]["meta"]["summary"].startswith(
+        "Prompt price of Bee: $0.14 believed; OpenRouter says $0.10, held, per million, since 2025-01-03;"
+    )
+
+
+def test_a_figure_ends_when_somebody_looked_last() -> None:
+    figure = plots.prices([row("prompt", 0, "0.000001", 0, None)], as_of=NOW)
+    assert figure is not None
+    assert figure["layout"]["meta"]["to"] == lines(figure)[0]["x"][-1] == "2026-08-10 00:00:00"
+
+
 @pytest.mark.parametrize("rows", [[], [row("prompt", 0, None, 0, None)]])
 def test_no_known_price_is_no_figure(rows: list[Row]) -> None:
-    assert plots.prices(rows, now=NOW) is None
-    assert plots.prices([row("prompt", 0, "1", 0, None)], ["image"], now=NOW) is None
+    assert plots.prices(rows, as_of=NOW) is None
+    assert plots.prices([row("prompt", 0, "1", 0, None)], ["image"], as_of=NOW) is None
 
 
 def test_a_price_of_this_very_instant_can_be_drawn() -> None:
-    figure = plots.prices([row("prompt", 0, "0.000001", 0, None)], now=START - MINUTE)
+    figure = plots.prices([row("prompt", 0, "0.000001", 0, None)], as_of=START - MINUTE)
     assert figure is not None
     begin, end = figure["layout"]["xaxis"]["range"]
     assert begin < end == "2025-01-01 00:00:00"
@@ -253,7 +299,7 @@ def test_what_openrouter_says_is_no_markup() -> None:
         "condition": {"<b>odd</b>": "<a href='x'>"},
         "position": 1,
     }
-    figure = plots.prices([odd], now=NOW, name="<i>name</i>")
+    figure = plots.prices([odd], as_of=NOW, name="<i>name</i>")
     assert figure is not None
     told = [figure["layout"]["title"]["text"], *(it["name"] for it in lines(figure)), *figure["data"][-1]["customdata"]]
     assert all("<" not in it.replace("<br>", "") for it in told)
@@ -288,11 +334,11 @@ def test_uptime_is_a_line_for_each_endpoint() -> None:
     assert (first["name"], second["name"]) == ("Bee (bee/fp8)", "Bee (bee/bf16)")
     assert first["y"] == [99.987, None, 100.0, None, 0.0]
     assert first["customdata"][0] == (
-        "Bee (bee/fp8): 99.987 %, lowest 97.5 %<br>day from 2026-07-01, 24 samples, status -2"
+        "Bee (bee/fp8): 99.98 %, lowest 97.50 %<br>day from 2026-07-01, 24 samples, status -2"
     )
     assert first["customdata"][1] is None
     assert figure["layout"]["meta"]["summary"] == (
-        "Uptime of it by endpoint, last known: Bee (bee/fp8) 0 %; Bee (bee/bf16) 98 %. "
+        "Uptime of it by endpoint, last known: Bee (bee/fp8) 0.00 %; Bee (bee/bf16) 98.00 %. "
         "Of 1 more endpoint it is unknown."
     )
     check(figure)
@@ -303,7 +349,7 @@ def test_latency_is_drawn_where_it_is_known() -> None:
     figure = plots.latency([sample("2026-07-01T00:00:00Z", None, 412.5)])
     assert figure is not None
     assert figure["data"][0]["y"] == [412.5]
-    assert "412.5 ms" in figure["data"][0]["customdata"][0]
+    assert "412 ms" in figure["data"][0]["customdata"][0]
     check(figure)
 
 
@@ -362,9 +408,14 @@ def test_shares_that_are_unknown_are_gaps() -> None:
     }
     figure = plots.shares(history)
     assert figure is not None
-    assert [(it["name"], it["y"]) for it in figure["data"]] == [("a/b", [0.138601, None]), ("c", [None, 0.0])]
-    assert figure["data"][0]["customdata"] == ["a/b: 13.8601 %, rank 1<br>2026-07-01", None]
+    assert [(it["name"], it["y"]) for it in figure["data"]] == [("a/b", [13.8601, None]), ("c", [None, 0.0])]
+    assert figure["data"][0]["customdata"] == ["a/b: 13.86 %, rank 1", None]
     assert "stackgroup" not in figure["data"][0]
+    assert figure["layout"]["hovermode"] == "x"
+    assert figure["layout"]["yaxis"]["ticksuffix"] == " %"
+    named = plots.shares(history, {"a/b": "A: <B>"})
+    assert named is not None
+    assert [it["name"] for it in named["data"]] == ["A: &lt;B&gt;", "c"]
     check(figure)
     assert plots.shares({"name": "x", "dates": [], "models": []}) is None
     assert plots.shares(history | {"models": history["models"][2:]}) is None
@@ -392,14 +443,14 @@ def test_two_years_of_prices(tmp_path: Path) -> None:
     with Catalog.open(f"sqlite:///{tmp_path / 'history.db'}") as catalog:
         for model in catalog.models().data:
             found = catalog.history(model["id"])
-            figure = plots.prices(found["prices"], now=NOW, name=found["name"])
+            figure = plots.prices(found["prices"], as_of=NOW, name=found["name"])
             check(figure)
             if figure is None:
                 assert all(it["rate"] is None for it in found["prices"])
                 continue
             for unit in {it["unit"] for it in found["prices"]}:
                 its = [it for it in found["prices"] if it["unit"] == unit and not it["position"]]
-                base = lines(plots.prices(its, now=NOW) or {"data": []})
+                base = lines(plots.prices(its, as_of=NOW) or {"data": []})
                 for at in instants(its, seen):
                     row_then = in_force(its, at)
                     rate = None if row_then is None else row_then["rate"]
@@ -434,14 +485,16 @@ def test_real_endpoints_and_rankings(housed: Catalog) -> None:
         if ranking["is_ranked"]:
             check(plots.shares(housed.share_history(ranking["name"])))
     assert drawn > 500
-    held = plots.prices(housed.history(house.HELD)["prices"], now=house.NOW)
+    held = plots.prices(housed.history(house.HELD)["prices"], as_of=house.NOW)
     assert held is not None
     assert any(it["name"] == "Prompt, held" for it in lines(held))
 
 
 # --- in a browser
 
-FIGURE = plots.prices([row("prompt", 0, "0.000001", 0, 300_000), row("prompt", 0, "0.000002", 300_000, None)], now=NOW)
+FIGURE = plots.prices(
+    [row("prompt", 0, "0.000001", 0, 300_000), row("prompt", 0, "0.000002", 300_000, None)], as_of=NOW
+)
 _NAMES = ("drawn", "missing", "broken")
 
 
@@ -493,6 +546,13 @@ def test_figures_are_served(served: Served) -> None:
         assert answer.status_code == 200, path
         assert answer.headers["content-type"] == "application/json"
         check(answer.json())
+    # what the catalog says is drawn, not when somebody asks
+    first, second = (served.client.get(f"/charts/prices/{house.HELD}") for _ in range(2))
+    assert (first.content, first.headers["etag"]) == (second.content, second.headers["etag"])
+    assert first.json()["layout"]["meta"]["to"] == f"{house.NOW:%Y-%m-%d} 18:00:00"
+    assert {it["name"] for it in served.client.get("/charts/ranking/leaderboard").json()["data"]} & {
+        it["name"] for it in served.get("/api/models?limit=500").json()["data"]
+    }
     for path in ("prices/no/such", "uptime/no/such", "ranking/no-such", "ranking/fastest"):
         assert served.client.get(f"/charts/{path}").status_code == 404
 
@@ -510,6 +570,21 @@ def test_a_figure_is_drawn_and_can_be_read_aloud(drawing: Page) -> None:
     assert "Prompt: $1.00 per million, since 2025-01-01 until 2025-07-28" in (
         drawing.text_content("#drawn .hoverlayer") or ""
     )
+
+
+@pytest.mark.browser
+def test_while_a_figure_loads_the_page_says_so(drawing: Page) -> None:
+    assert drawing.locator("#drawn > .empty").is_hidden()
+    drawing.route("**/charts/drawn", lambda _: None)
+    drawing.evaluate("""() => {
+      const old = document.querySelector("#drawn");
+      const fresh = old.cloneNode(false);
+      delete fresh.dataset.state;
+      old.replaceWith(fresh);
+      document.dispatchEvent(new CustomEvent("llmhive:swapped"));
+    }""")
+    drawing.wait_for_selector("#drawn[data-state=loading]")
+    assert drawing.inner_text("#drawn > .empty") == "Loading the chart …"
 
 
 @pytest.mark.browser

@@ -70,7 +70,7 @@ def test_prices_and_limits_are_those_of_the_catalog(real: Desk) -> None:
                 elif cell.text.endswith(" / M"):
                     shown = cell.text.removeprefix("$").removesuffix(" / M").replace(",", "")
                     assert Decimal(shown) == cell.number * 1_000_000
-        for title, name in (("Context", "context_length"), ("Answer", "max_completion_tokens")):
+        for title, name in (("Context", "context_length"), ("Max output", "max_completion_tokens")):
             expected = [None if it[name] is None else Decimal(it[name]) for it in told]
             assert [it.number for it in rows["Limits"][title]] == expected
         expires = [it["expiration_date"] or "nothing announced" for it in told]
@@ -127,12 +127,44 @@ def test_a_cost_that_is_not_known_says_why(real: Desk) -> None:
     assert not any(it.mark for it in cells)
 
 
+def _title(name: str) -> str:
+    label = words.capability_label(name)
+    return label[0].upper() + label[1:]
+
+
+def test_images_are_counted_as_such_or_not_known(real: Desk) -> None:
+    ids = ("krea/krea-2-large", "sourceful/riverflow-v2.5-pro", "google/gemini-2.5-flash-image", "openai/gpt-4o")
+    cells = table(real, *ids, calls="1000000", prompt="200", completion="1290")["Cost for this usage"]["Total"]
+    usage = {"prompt": 200, "completion": 1290, "image_output": 1290}
+    need = {"models": list(ids), "outputs": ["image"], "usage": usage}
+    chosen = {it.id: it.expected_cost or Decimal(0) for it in real.catalog.select(need).choices}
+    for model_id, cell in zip(ids, cells, strict=True):
+        if model_id != "openai/gpt-4o":
+            assert cell.number == chosen[model_id] * 1_000_000 > 0
+            assert "the completion counted as image tokens" in cell.more
+    assert not cells[3].more.startswith("the completion")
+    # what is charged for nothing that is asked for is not known, and never the best
+    cells = table(real, *ids[:2], "openai/gpt-4o", completion="0")["Cost for this usage"]["Total"]
+    assert [it.text == "unknown" for it in cells] == [True, True, False]
+    assert "image out" in cells[0].hint
+    assert not any(it.mark for it in cells)
+
+
+def test_what_counts_no_tokens_has_no_total(real: Desk) -> None:
+    for outputs in ("speech", "transcription", "rerank"):
+        told = next(it for it in real.catalog.models().data if it["output_modalities"] == [outputs])
+        rows = table(real, "openai/gpt-4o", told["id"], "openai/gpt-4o-mini")["Cost for this usage"]
+        assert rows["Total"][1].text == "unknown: it does not count tokens"
+        assert rows["Total"][1].number is None
+        assert [bool(it.mark) for it in rows["Total"]] == [False, False, True]
+
+
 def test_capabilities_ranks_and_endpoints_are_those_of_the_library(real: Desk) -> None:
     rows = table(real, *THREE)
     matrix = {it["id"]: it["cells"] for it in real.catalog.capabilities(THREE)["data"]}
     for it in CAPABILITIES:
         expected = [matrix[model_id][it.name]["state"] for model_id in THREE]
-        assert [cell.text for cell in rows["Capabilities"][it.title]] == expected
+        assert [cell.text for cell in rows["Capabilities"][_title(it.name)]] == expected
     for name, title in compare_rows.RANKINGS:
         ranks = [
             {it["category"] or it["dimension"]: it["rank"] for it in real.catalog.ranks_of(model_id)}
@@ -229,7 +261,15 @@ def test_a_model_has_many_names_and_is_shown_once(real: Desk) -> None:
 def test_an_unknown_name_is_told_with_near_ones(real: Desk) -> None:
     status, page = real("/compare", query("openai/gpt-4o", "openai/gpt-4oo", "z-ai/glm-5.2"))
     assert status == 200
-    assert "No model &#39;openai/gpt-4oo&#39; was ever seen. Near names: openai/gpt-4o" in page
+    assert "No model &#39;openai/gpt-4oo&#39; was ever seen. Near names: " in page
+    # what was typed stays, and a name that comes near is one click away
+    assert 'name="model" value="openai/gpt-4oo"' in page
+    (near,) = re.findall(r'<a href="([^"]+)">openai/gpt-4.1</a>', page)
+    assert QueryParams(urlsplit(html.unescape(near)).query).getlist("model") == [
+        "openai/gpt-4o",
+        "z-ai/glm-5.2",
+        "openai/gpt-4.1",
+    ]
 
 
 def test_more_than_six_are_left_out_in_words(real: Desk) -> None:
@@ -340,3 +380,23 @@ def test_costs_follow_the_usage_and_models_come_and_go(visit: Visitor) -> None:
     page.get_by_role("link", name=f"Remove {THREE[0]}").click()
     page.wait_for_url(lambda url: url.count("model=") == 1)
     assert "calls=7" in page.url
+
+
+@pytest.mark.browser
+def test_a_model_that_is_added_keeps_the_usage_of_now(visit: Visitor) -> None:
+    page = visit(f"/compare?model={THREE[0]}&model={THREE[1]}")
+    assert page.get_by_label("Calls").input_value() == "1000"
+    page.get_by_label("Calls").fill("7")
+    page.wait_for_url("**calls=7**")
+    page.locator("#comparison:not([aria-busy])").wait_for()
+    page.locator("#only-different").press("Enter")
+    page.wait_for_url("**diff=1**")
+    page.locator("#only-different[aria-current=true]").wait_for()
+    assert page.evaluate("() => document.activeElement.id") == "only-different"
+    page.locator("#add").fill(THREE[2])
+    page.get_by_role("button", name="Add").click()
+    page.wait_for_url(lambda url: url.count("model=") == 3)
+    asked = QueryParams(urlsplit(page.url).query)
+    assert asked.getlist("model") == list(THREE)
+    assert (asked["calls"], asked["diff"]) == ("7", "1")
+    assert page.get_by_label("Calls").input_value() == "7"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmhive.app.pages import fields
+from llmhive.app.pages.changes_told import change_of, judged
 from llmhive.app.pages.fields import BAD, GOOD
 from tests.catalog import strategies as our
 
@@ -49,11 +50,57 @@ rates = st.decimals(0, 10, places=12).map(str)
 def test_cheaper_is_good_and_dearer_is_bad(before: str, after: str) -> None:
     told = fields.moved(before, after)
     if told is None:
-        assert not Decimal(before) or Decimal(before) == Decimal(after)
+        assert abs(Decimal(before) - Decimal(after)) <= Decimal(before) * Decimal("1e-9") or not Decimal(before)
     elif Decimal(after) < Decimal(before):
         assert (told[0], told[1][0], told[1].endswith(" % cheaper")) == (GOOD, "▼", True)
     else:
         assert (told[0], told[1][0], told[1].endswith(" dearer")) == (BAD, "▲", True)
+
+
+@our.laws
+@given(rate=st.decimals("0.000000001", 10, places=12), noise=st.decimals(-1, 1, places=6), wide=st.booleans())
+def test_how_a_float_was_written_is_no_move(rate: Decimal, noise: Decimal, wide: bool) -> None:
+    after = rate * (1 + noise * Decimal("1e-6" if wide else "1e-10"))
+    assert (fields.moved(str(rate), str(after)) is None) == (abs(after - rate) < rate * Decimal("1e-9"))
+    change = {"field": "pricing.prompt", "before": str(rate), "after": str(after)}
+    sign = "cheaper" if after < rate else "dearer"
+    assert judged([change]) == ("repriced" if fields.is_noise(rate, after) else sign)
+    # beside a real change it says nothing
+    real = {"field": "pricing.completion", "before": "2", "after": "1"}
+    if fields.is_noise(rate, after):
+        assert judged([change, real]) == "cheaper"
+
+
+def test_a_third_that_was_written_otherwise_got_not_cheaper() -> None:
+    before, after = "0.00000008333333333333334", "0.0000000833333333333333"
+    change = {"field": "pricing.prompt", "before": before, "after": after}
+    assert judged([change]) == "repriced"
+    assert change_of(change) == 0
+    assert fields.moved(before, after) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("0.00000014", "0", "$0.14 → $0.00 per million"),
+        (None, "0", None),
+        ("0.1", "x", None),
+        ("-1", "0", None),
+    ],
+)
+def test_from_which_price_to_which(before: Any, after: Any, told: str | None) -> None:
+    assert fields.price_move(before, after, "prompt") == told
+
+
+def test_prices_of_requests_move_each() -> None:
+    assert fields.price_move("0.01", "0.02", "request") == "$0.01 each → $0.02 each"
+
+
+@our.laws
+@given(st.permutations(["unit", "since", "after", "limit", "before", "days"]))
+def test_evidence_has_one_order(names: list[str]) -> None:
+    found = [name for name, _ in fields.in_order_of_evidence(dict.fromkeys(names))]
+    assert found == ["before", "after", "since", "days", "limit", "unit"]
 
 
 @pytest.mark.parametrize(

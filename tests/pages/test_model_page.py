@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmhive.app.pages import model, model_cost, model_history
+from llmhive.app.pages import model, model_cost, model_history, model_market
 from llmhive.app.pages.site import Asked, Moved, Page
 from llmhive.catalog.usage import Usage
 from llmhive.errors import DatabaseUnavailable, NotFound
@@ -201,11 +201,11 @@ def test_states_are_told(desk: Desk, small: Desk) -> None:
     assert "<h2>What could take its place</h2>" in leaving
     assert leaving.count("<li><a href=") == 5
     gone = shown(desk, house.REMOVED[0])
-    assert "gone since 2026-08-15" in gone
+    assert "inactive since 2026-08-15" in gone
     assert "OpenRouter no longer takes requests for it." in gone
     # priced as it was on its last day
     assert facts(desk, house.REMOVED[0])["calculated"]["question"].at == "2026-08-11"
-    assert usd(facts(desk, house.REMOVED[0])["calculated"]["receipt"]["total"]) == Decimal("0.00875")
+    assert usd(facts(desk, house.REMOVED[0])["calculated"]["receipt"]["total"]) == Decimal("19.25")
     assert "It is free." in part(shown(desk, "poolside/laguna-s-2.1:free"), "prices")
     router = shown(desk, "openrouter/auto")
     assert "Its price is decided per request" in part(router, "prices")
@@ -272,8 +272,9 @@ def test_sums_are_exact(
         (prompt - cached) * Decimal(rates["prompt"]) + cached * Decimal(rates.get("input_cache_read", rates["prompt"]))
         + completion * Decimal(rates["completion"])
     )  # fmt: skip
-    question = model_cost.read(_query(calls=calls, prompt=prompt, cached=cached, completion=completion))
-    found = model_cost.answer(desk.catalog, desk.catalog.model(model_id), question, desk.now)["receipt"]
+    told = desk.catalog.model(model_id)
+    question = model_cost.read(_query(calls=calls, prompt=prompt, cached=cached, completion=completion), told)
+    found = model_cost.answer(desk.catalog, told, question, desk.now)["receipt"]
     assert usd(found["total"]) == once * calls
     assert usd(found["per_call"]) == once
     assert sum(usd(it["amount"]) for it in found["lines"]) == once * calls
@@ -300,13 +301,13 @@ def test_calls_alike_are_no_doubt(desk: Desk) -> None:
     below = facts(desk, "anthropic/claude-sonnet-4.5", "calls=1000&prompt=150000&completion=0")["calculated"]["receipt"]
     assert below["incomplete"] == []
     assert usd(below["total"]) == 1000 * 150_000 * Decimal("0.000003")
-    above = facts(desk, "anthropic/claude-sonnet-4.5", "calls=1000&prompt=200001")["calculated"]["receipt"]
+    above = facts(desk, "anthropic/claude-sonnet-4.5", "calls=1000&prompt=200001&completion=0")["calculated"]["receipt"]
     assert usd(above["total"]) == 1000 * 200_001 * Decimal("0.000006")
     assert above["in_force"] == ["In force: override 1, prompt over 200,000 tokens."]
 
 
 def test_it_is_priced_as_it_was(desk: Desk) -> None:
-    then = facts(desk, house.HELD, "prompt=1M&at=2026-06-01")["calculated"]["receipt"]
+    then = facts(desk, house.HELD, "calls=1&prompt=1M&completion=0&at=2026-06-01")["calculated"]["receipt"]
     receipt = desk.catalog.cost(house.HELD, Usage(prompt=1_000_000), at="2026-06-01")
     assert usd(then["total"]) == receipt.total != Decimal("0.14")
     assert "not listed at 2025-01-01" in facts(desk, house.HELD, "at=2025-01-01")["calculated"]["why"]
@@ -314,8 +315,105 @@ def test_it_is_priced_as_it_was(desk: Desk) -> None:
 
 def test_there_is_an_answer_at_once(desk: Desk) -> None:
     found = facts(desk, house.HELD)["calculated"]
-    assert found["question"].given == {"prompt": "1000", "completion": "500", "calls": "1"}
-    assert usd(found["receipt"]["total"]) == Decimal("0.00028")
+    assert found["question"].given == {}
+    rates = desk.catalog.model(house.HELD)["pricing"]
+    once = 3000 * Decimal(rates["prompt"]) + 1000 * Decimal(rates["completion"])
+    assert usd(found["receipt"]["total"]) == 1000 * once
+    page = shown(desk, house.HELD)
+    assert "1,000 calls of 3,000 + 1,000 tokens each" in words(page)
+    for name, usual in (("calls", "1,000"), ("prompt", "3,000"), ("completion", "1,000"), ("cached", "0")):
+        [field] = re.findall(rf'<input[^>]*id="cost-{name}"[^>]*>', page)
+        assert f'placeholder="{usual}"' in field
+        assert 'value=""' in field
+
+
+#: Of which prompt and completion cost nothing, of which they do, and with text beside the images.
+DRAWING = (
+    "krea/krea-2-large", "sourceful/riverflow-v2.5-pro", "recraft/recraft-v4.1-vector", "openai/gpt-image-2",
+    "google/gemini-2.5-flash-image", "google/gemini-3-pro-image", "black-forest-labs/flux.2-max",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("model_id", DRAWING)
+def test_images_cost_what_choosing_says(desk: Desk, model_id: str) -> None:
+    [choice] = desk.catalog.select({"models": [model_id], "outputs": ["image"]}).choices
+    assert choice.expected_cost
+    found = facts(desk, model_id, "calls=1")["calculated"]["receipt"]
+    assert usd({it[0]: it[2] for it in found["bounds"]["sums"]}["Expected"]) == choice.expected_cost
+    assert any(it["unit"] == "image_output" and it["quantity"] == "1,290" for it in found["lines"])
+    million = facts(desk, model_id, "calls=1000000")["calculated"]["receipt"]
+    assert usd(million["total"]) == usd(found["total"]) * 1_000_000 > 0
+    assert "image out $" in facts(desk, model_id)["headline"]
+    # of what somebody writes, all that is answered is of images, unless they say otherwise
+    given = facts(desk, model_id, "calls=1&prompt=100&completion=5000")["calculated"]["receipt"]
+    usage = Usage(100, 5000, image_output=5000)
+    assert usd(given["total"]) == desk.catalog.cost(model_id, usage, at=desk.now).total
+    part_of = facts(desk, model_id, "calls=1&prompt=100&completion=5000&image_output=1000")["calculated"]["receipt"]
+    usage = Usage(100, 5000, image_output=1000)
+    assert usd(part_of["total"]) == desk.catalog.cost(model_id, usage, at=desk.now).total
+
+
+def test_what_costs_nothing_says_what_is_missing(desk: Desk) -> None:
+    page = shown(desk, "krea/krea-2-large", "calls=1000000&image_output=0")
+    assert part(page, "total").startswith("$0.00")
+    assert "this usage has nothing of what is charged: image tokens in, image out" in part(page, "missing")
+    assert 'id="missing"' not in shown(desk, "poolside/laguna-s-2.1:free")
+    assert "Image tokens out are a part of the completion: 9 of 5 cannot be." in shown(
+        desk, "krea/krea-2-large", "completion=5&image_output=9"
+    )
+
+
+def test_no_receipt_of_nothing_is_silent(desk: Desk) -> None:
+    for entry in desk.view.entries:
+        told = desk.catalog.model(entry.id)
+        if told["pricing_kind"] == "fixed" and entry.is_active:
+            question = model_cost.read(_query(), told)
+            receipt = model_cost.answer(desk.catalog, told, question, desk.now)["receipt"]
+            assert receipt is None or usd(receipt["total"]) or receipt["missing"], entry.id
+
+
+def test_what_counts_no_tokens_counts_units(desk: Desk) -> None:
+    found = [it for it in desk.view.entries if it.row["output_modalities"] in (["speech"], ["transcription"])]
+    for entry in found[:4]:
+        page = shown(desk, entry.id)
+        told = words(page.partition('id="cost"')[2].partition('id="request"')[0])
+        assert "Units in a call" in told
+        if 'id="lines"' in page:
+            assert "OpenRouter does not say what this model counts" in told
+            assert "1,000 calls of 3,000 + 1,000 units each" in told
+            assert "tokens each" not in told
+
+
+def test_the_comparison_is_of_the_same_calls(desk: Desk) -> None:
+    page = shown(desk, house.HELD, "calls=7&prompt=5&cached=1")
+    assert f'/compare?model={quote(house.HELD, safe="")}&amp;calls=7&amp;prompt=5"' in page
+    assert '#cost" data-live' in page
+
+
+def test_a_description_has_no_markup() -> None:
+    text = "As [GPT-4 Turbo](/models/openai/gpt-4-turbo), **faster** ([docs](https://a.b/c_(d))) and a[0](x y)."
+    assert model._description(text) == ("As GPT-4 Turbo, faster (docs) and a[0](x y).", "")
+
+
+def test_why_a_model_is_near_is_one_line() -> None:
+    reasons = [
+        "family 1.00: the same family, newer", "capability 0.90: it lacks json_mode, structured_outputs",
+        "price 0.80: 1.20 × that of a/b", "quality 0.500: nobody measured it", "$0.02316 for 3,000 + 1,000 tokens",
+        "its prompt price is held: OpenRouter now serves another, unconfirmed",
+    ]  # fmt: skip
+    assert model_market.reason(reasons) == (
+        "the same family, newer · it lacks JSON mode, JSON schema · nobody measured it · "
+        "its prompt price is held: OpenRouter now serves another, unconfirmed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "word"), [(None, None), (0, None), (-2, "degraded"), (-5, "failing"), (-1, "in outage")]
+)
+def test_a_status_is_told_in_words(status: int | None, word: str | None) -> None:
+    told = model_market._trouble(status)
+    assert told is None or told[1].endswith(f"status is {status}")
+    assert (told and told[0]) == word
 
 
 @pytest.mark.parametrize(
@@ -396,7 +494,7 @@ def test_the_calculator_answers_as_one_writes(visit: Visitor, served: Served) ->
     page.evaluate("window.stays = true")
     page.fill("#cost-calls", "1000000")
     page.fill("#cost-prompt", "2000")
-    page.locator("#total", has_text="$420.00").wait_for()
+    page.locator("#total", has_text="$560.00").wait_for()
     assert page.evaluate("window.stays")
     assert "calls=1000000" in page.url
     assert page.input_value("#cost-prompt") == "2000"

@@ -64,7 +64,7 @@ def run(**facts: Any) -> dict[str, Any]:
     ("facts", "said"),
     [
         ({}, "40 models: nothing new in the model list."),
-        ({"added": 2, "deactivated": 1}, "40 models: 2 new, 1 gone."),
+        ({"added": 2, "deactivated": 1}, "40 models: 2 added, 1 removed."),
         ({"status": "running", "duration_seconds": None}, "It has been running for 60 min 0 s."),
         ({"status": "held", "error": "20 of 40 models are gone."}, "Held by the gate: 20 of 40 models are gone."),
         ({"status": "failed", "error": "no network"}, "Sync failed: no network"),
@@ -82,9 +82,9 @@ def test_how_a_run_ended(facts: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("line", "cells"),
     [
-        (("added", None, None, "Acme: One"), ("new", "", "", "Acme: One", "", "")),
-        (("deactivated", "is_listed", True, False), ("gone", "", "", "", "", "")),
-        (("reactivated", "is_listed", False, True), ("back", "", "", "", "", "")),
+        (("added", None, None, "Acme: One"), ("added", "", "", "Acme: One", "", "")),
+        (("deactivated", "is_listed", True, False), ("removed", "", "", "", "", "")),
+        (("reactivated", "is_listed", False, True), ("returned", "", "", "", "", "")),
         (("repriced", "pricing.prompt", "0.00000076", "0.000000684"),
          ("repriced", "Prompt", "$0.76 / M", "$0.684 / M", "▼ 10 % cheaper", fields.GOOD)),
         (("repriced", "pricing.completion", "0.000001", "0.000003"),
@@ -139,8 +139,9 @@ def test_what_the_gate_found_has_its_evidence_and_what_to_do() -> None:
     first, second = operations_run.told(run(verdicts=[gone, found]), VIEW, AT).findings
     assert (first.outcome, first.rule, first.field) == ("held", "price fall", "Prompt")
     assert dict(first.evidence) == {
-        "before": "$0.14 / M", "after": "$0.00 / M", "unit": "prompt", "since": "2026-05-01 11:00 UTC",
+        "since": "2026-05-01 11:00 UTC",
     }  # fmt: skip
+    assert first.reason == "$0.14 → $0.00 per million"
     assert ("llmhive accept 7", True) in first.advice
     assert second.advice == []
     assert dict(second.evidence)["gone"].endswith("a/11 and 8 more")
@@ -164,7 +165,8 @@ WELL = {
         ({"held": 1}, "warn", "The gate holds an answer"),
         ({"last_sync_status": "failed"}, "bad", "The last sync failed."),
         ({"last_sync_status": "interrupted"}, "bad", "The last sync was interrupted."),
-        ({"catalog_age_seconds": 90_000.0}, "warn", "The catalog is 1 day old"),
+        # the site says how old it is
+        ({"catalog_age_seconds": 90_000.0}, "warn", ""),
         ({"last_research_status": "failed"}, "warn", "the last research failed"),
         ({"pinned": "before"}, "info", "Pinned to the snapshot before"),
     ],
@@ -246,7 +248,7 @@ def test_syncing_leads_to_its_run_until_it_is_over(here: Place, sitting: Sitting
     assert 'data-poll="1500"' in overview
     gate.opened.set()
     page = ended(sitting, path)
-    assert "41 models: 1 new." in page
+    assert "41 models: 1 added." in page
     assert f'<a href="/models/{name}">' in page
     [stored] = rows(here.url, "SELECT trigger, status FROM sync_run WHERE id = :id", id=int(path.rpartition("/")[2]))
     assert stored == {"trigger": "http", "status": "completed"}
@@ -315,7 +317,7 @@ def test_a_held_answer_is_told_and_may_be_accepted(here: Place, sitting: Sitting
     # at once, and not a moment later
     assert sitting.served.get("/api/models").json()["total"] == 20
     page = sitting.get(accepted)
-    assert "20 gone" in page
+    assert "20 removed" in page
     assert "accepted" in page
     page = sitting.get(path)
     assert "waits no more" in page
@@ -350,14 +352,14 @@ def test_a_snapshot_leads_back_and_is_pinned(here: Place, sitting: Sitting) -> N
     ended(sitting, sitting.post("/operations/sync", kind="regular", force="true").to)
     poll(lambda: name in sitting.get("/"))
     page = sitting.get("/operations/snapshots/here")
-    for said in ("Rolling back would do this: 1 gone", f"/models/{name}", 'name="read" value="true" required'):
+    for said in ("Rolling back would do this: 1 removed", f"/models/{name}", 'name="read" value="true" required'):
         assert said in page, said
     # nothing without the confirmation
     refused = sitting.post("/operations/snapshots/here/rollback", pin="true")
     assert refused.status == 422
     assert "nothing was rolled back" in refused.text
     path = sitting.post("/operations/snapshots/here/rollback", read="true", pin="true").to
-    assert "1 gone" in sitting.get(path)
+    assert "1 removed" in sitting.get(path)
     assert sitting.served.get("/api/models").json()["total"] == 40
     overview = sitting.get("/operations")
     assert "Pinned to the snapshot here" in overview
@@ -429,7 +431,7 @@ def test_a_dry_run_tells_how_far_it_is_while_it_is(here: Place, sitting: Sitting
     gate.opened.set()
     text = stream.until("</html>")
     stream.connection.close()
-    assert text.index("Comparing</li>") < text.index("</ol>") < text.index("would do this: 1 new")
+    assert text.index("Comparing</li>") < text.index("</ol>") < text.index("would do this: 1 added")
     assert f'<a href="/models/{name}">' in text
     assert dump(here.url) == before
 
@@ -534,7 +536,7 @@ def test_a_held_answer_is_accepted(serve_own: ServeOwn, house_url: str, chromium
         check_accessible(page)
         page.get_by_role("button", name="Accept").click()
         page.wait_for_url(lambda url: not url.endswith(f"/{held.id}"), timeout=60_000)
-        assert "gone" in page.locator("#run [role=status]").first.inner_text()
+        assert "removed" in page.locator("#run [role=status]").first.inner_text()
 
 
 @pytest.mark.browser

@@ -77,6 +77,7 @@ def test_the_tree_has_every_ranking_once_in_its_branch() -> None:
         *[known(it, "category", it) for it in CATEGORIES],
         *[known(it, "modality", it) for it in MODALITIES],
         known("code:review", "task", "code:review", title="Review", is_ranked=False),
+        known("code:general_impl", "task", "code:general_impl", title="General Impl"),
     ]
     branches = {it.title: [leaf.name for leaf in it.leaves] for it in tree(names)}
     assert sorted(name for leaves in branches.values() for name in leaves) == sorted(it["name"] for it in names)
@@ -85,7 +86,8 @@ def test_the_tree_has_every_ranking_once_in_its_branch() -> None:
     assert branches["By category"] == list(CATEGORIES)
     assert set(branches["By modality"]) == {*MODALITIES, "tool_calling"}
     assert branches["Derived here"] == [it.name for it in DIMENSIONS if it.is_derived]
-    (task,) = next(it for it in tree(names) if it.title == "By task").leaves
+    task, cut = next(it for it in tree(names) if it.title == "By task").leaves
+    assert cut.title == "Code: General implementation"
     assert (task.title, task.is_ranked, task.url) == ("Code: Review", False, "/rankings/code:review")
 
 
@@ -289,6 +291,7 @@ def test_without_figures_it_says_what_brings_them(running: tuple[Served, str]) -
     assert "OPENROUTER_API_KEY" in before
     assert 'href="/operations"' in before
     assert before.count("aria-current") == 1
+    assert "no ranks" not in before
 
 
 def test_a_ranking_shows_all_that_is_known_of_it(small: Served) -> None:
@@ -296,7 +299,8 @@ def test_a_ranking_shows_all_that_is_known_of_it(small: Served) -> None:
     assert len(re.findall(r'href="/rankings/leaderboard" aria-current="page"', text)) == 2
     assert CITATION in text
     assert "2026-08-15 to 2026-08-21 (UTC)" in text
-    assert "as of 2026-08-22 02:00 UTC" in text
+    assert text.count("Source: ") == 1
+    assert 'title="2026-08-22 02:00 UTC"' in text
     assert 'title="1,500,000 tokens">1.5M' in text
     assert '<span aria-hidden="true" class="up">▲2</span><span class="visually-hidden">up 2</span>' in text
     assert '<span aria-hidden="true" class="down">▼1</span><span class="visually-hidden">down 1</span>' in text
@@ -309,6 +313,7 @@ def test_a_ranking_shows_all_that_is_known_of_it(small: Served) -> None:
     legal = small.get("/rankings/legal").text
     assert "is ranked twice" in legal
     assert "<table" not in legal
+    assert "no ranks" in legal
     for page in (text, legal, small.get("/rankings/code:review").text):
         assert "<img" not in page
         assert "&lt;img src=x" in page
@@ -318,6 +323,7 @@ def test_as_many_as_are_asked_for(small: Served) -> None:
     for query, number in (({}, 25), ({"limit": "7"}, 7), ({"limit": "all"}, 50)):
         assert len(re.findall(r'<th scope="row">', small.get("/rankings/leaderboard", **query).text)) == number
     assert small.get("/rankings", limit="51").status_code == 422
+    assert small.get("/rankings", limt="10").status_code == 422
 
 
 def test_every_link_of_the_tree_answers_and_what_is_no_ranking_does_not(small: Served) -> None:
@@ -371,3 +377,14 @@ def test_each_ranking_shows_what_the_api_says_and_its_chart(visit: Visitor) -> N
             page.locator("#share-chart").scroll_into_view_if_needed()
             page.locator("#share-chart .plot svg").first.wait_for()
             page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.browser
+def test_who_chooses_how_many_stays_where_they_are(visit: Visitor) -> None:
+    for path in ("/rankings", "/rankings/fastest"):
+        page = visit(path)
+        page.locator("#ranks-1").press("Enter")
+        page.locator("#ranks-1[aria-current=true]").wait_for()
+        assert page.url.endswith(f"{path}?limit=10")
+        assert page.locator(".ranks tbody tr").count() == 10
+        assert page.evaluate("() => document.activeElement.id") == "ranks-1"

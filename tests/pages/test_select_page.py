@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,9 @@ def test_the_best_vision_model_under_a_dollar_is_the_first(real: Desk) -> None:
     shown = re.findall(r'<li class="card choice">.*?href="/models/([^"]+)"', page, re.DOTALL)
     assert shown == [*found.ids]
     assert f"<strong>{found.total}</strong> of {found.total + len(found.rejected)} models qualify" in page
-    assert html.escape(first.reasons[0]) in page
+    # what it is judged by, without the mark that is shown beside
+    assert html.escape("quality: " + first.reasons[0].partition(": ")[2]) in page
+    assert html.escape(first.reasons[0]) not in page
     assert first.name is not None
     assert html.escape(first.name) in page
 
@@ -259,7 +262,10 @@ def test_costs_are_those_of_the_usage(real: Desk) -> None:
 
 def test_all_who_are_out_are_listed_when_asked_for(real: Desk) -> None:
     page = real.facts("/select", "require=vision&rejected=all")
-    assert dict(page.facts["found"]["rejected"]) == real.catalog.select({"require": ["vision"]}).rejected
+    rejected = real.catalog.select({"require": ["vision"]}).rejected
+    assert dict(page.facts["found"]["rejected"]) == {
+        it: re.sub("`(.+?)`", "“\\1”", why) for it, why in rejected.items()
+    }
 
 
 def test_the_form_has_every_field_and_keeps_what_is_filled_in(real: Desk) -> None:
@@ -311,6 +317,39 @@ def test_an_empty_catalog_says_so(tmp_path: Path) -> None:
 def test_usage_fields_have_a_label() -> None:
     assert set(FIELDS) <= select.LABELS.keys()
     assert set(select_need.NAMES) == select.LABELS.keys()
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", [("", "value", True)]), ("objective=value", [("", "value", True)]),
+        ("objective=price&role=coder", [("", "value", False)]),
+        ("objective=value&role=coder", [("", "as the role says", False), ("value", "value", True)]),
+    ],
+)  # fmt: skip
+def test_value_is_offered_once(real: Desk, query: str, told: list[tuple[str, str, bool]]) -> None:
+    offered = real.facts("/select", query).facts["objectives"]
+    assert [it for it in offered if it[0] in {"", "value"}] == told
+    assert sum(is_on for _, _, is_on in offered) == 1
+
+
+def test_little_is_said_twice(real: Desk) -> None:
+    facts = real.facts("/select", "explain=openai/gpt-4o").facts["found"]
+    ids = [it.id for it in facts["choices"]]
+    assert not any(it in said for said in facts["flips"] for it in ids)
+    assert not any(reason.startswith("$") for it in facts["choices"] for reason in it.reasons)
+    _, page = real("/select", "explain=openai/gpt-4o")
+    assert page.index('id="explained"') < page.index('class="choices"')
+    assert "`" not in page.partition('id="shortlist"')[2]
+    assert 'id="need-body"' not in real("/select")[1]
+
+
+def test_where_every_page_says_that_the_catalog_is_old_it_is_said_once(
+    real: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "the last capture is of" in real("/select")[1]
+    monkeypatch.setattr(real, "now", real.now + timedelta(days=2))
+    assert "the last capture is of" not in real("/select")[1]
 
 
 # --- in a browser

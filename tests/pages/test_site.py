@@ -112,7 +112,7 @@ def test_a_page_that_is_missing_is_a_page_for_people_and_a_problem_for_programs(
         page = served.client.get(path, headers={"accept": "text/html,*/*"})
         assert page.status_code == 404, path
         assert page.headers["content-type"].startswith("text/html")
-        assert "<h1>Not Found</h1>" in page.text
+        assert "<h1>Not found</h1>" in page.text
     assert served.client.get("/no-such-page").headers["content-type"] == "application/problem+json"
     for path in ("/api/no-such", "/api/models/no/such"):
         answer = served.client.get(path, headers={"accept": "text/html"})

@@ -11,7 +11,7 @@ from llmhive.catalog.run import Run
 Facts = Mapping[str, Any]
 #: What the counts of all steps are called; one that is not here is called by its name.
 _NAMES: Mapping[str, str] = {
-    "added": "new",
+    "new": "added",
     "cells": "cells new or changed",
     "changes": "gained or lost",
     "cut_short": "sources cut short",
@@ -19,6 +19,7 @@ _NAMES: Mapping[str, str] = {
     "learned": "became known",
     "moved": "models moved",
     "published": "rankings published",
+    "gone": "removed",
     "summed_up": "old samples summed up",
     "vanished": "no longer there",
     "without_data": "without data",
@@ -27,6 +28,11 @@ _NAMES: Mapping[str, str] = {
 }
 #: What the same name means in one step alone.
 _OWN_NAMES: Mapping[tuple[str, str], str] = {("endpoints", "failed"): "models without an answer"}
+#: The counts that are told first; the others follow by name, since a database may have kept them in any order.
+_ORDER = (
+    "models", "published", "unchanged", "added", "new", "changed", "changes", "learned", "returned", "gone", "vanished",
+    "failed",
+)  # fmt: skip
 _NOT_PUBLISHED = "not published"
 #: Steps whose figures are those of rankings.
 _RANKED = ("rankings", "categories", "modalities", "tasks", "dimensions")
@@ -39,15 +45,15 @@ _ONE = {
 _MANY = re.compile("|".join(rf"\b{it}\b" for it in _ONE))
 #: What a run brought: the steps, the counts of them that are added up, and what that is called.
 _NEWS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("endpoints",), "added", "endpoints new"),
+    (("endpoints",), "added", "endpoints added"),
     (("endpoints",), "changed", "endpoints changed"),
-    (("endpoints",), "returned", "endpoints back"),
-    (("endpoints",), "gone", "endpoints gone"),
+    (("endpoints",), "returned", "endpoints returned"),
+    (("endpoints",), "gone", "endpoints removed"),
     (("endpoints",), "zdr_changed", "ZDR flags changed"),
     (_RANKED, "published", "rankings published"),
-    (("indices", "benchmarks"), "new", "measures new"),
+    (("indices", "benchmarks"), "new", "measures added"),
     (("indices", "benchmarks"), "changed", "measures changed"),
-    (("indices", "benchmarks"), "gone", "measures gone"),
+    (("indices", "benchmarks"), "gone", "measures removed"),
     (("providers",), "changed", "providers new or changed"),
     (("families",), "changed", "models in other families"),
     (("capabilities",), "changes", "capabilities gained or lost"),
@@ -103,7 +109,8 @@ def _counts(step: str, facts: Facts) -> dict[str, int]:
     """The counts that are not zero by what they are called, each once."""
     made = sum(facts.get(name) or 0 for name in ("published", "unchanged", "failed"))
     found: dict[str, int] = {}
-    for name, value in facts.items():
+    places = {name: place for place, name in enumerate(_ORDER)}
+    for name, value in sorted(facts.items(), key=lambda it: (places.get(it[0], len(places)), it[0])):
         # of which rankings are made, one each, is said by these
         is_said = step in _RANKED and name == step and value == made
         # nor are the movers of an old ranking news

@@ -241,7 +241,7 @@ _FLAGS = {("free", "true"): "free", ("held", "true"): "held back by the gate", (
 
 def _told(given: QueryParams) -> list[tuple[str, str, str]]:
     """The filters that are on, in words, each with the address without it, and what that link is called."""
-    found = []
+    found: list[tuple[str, str, str]] = []
     for name, value in given.multi_items():
         if name == "capability":
             words = options.TITLES.get(value, value)

@@ -130,7 +130,8 @@ def judged(changes: Iterable[Change]) -> str:
 
     A rate from or to unknown says nothing, nor do overrides.
     """
-    rates = [found for it in changes if (found := compared(it)) is not None]
+    # what only was written otherwise did not get cheaper; it is told, since OpenRouter did change it
+    rates = [found for it in changes if (found := compared(it)) is not None and not fields.is_noise(*found)]
     if rates and all(after < before for before, after in rates):
         return "cheaper"
     if rates and all(after > before for before, after in rates):
@@ -144,8 +145,10 @@ def change_of(change: Change) -> Decimal | None:
     if rates is None:
         return None
     before, after = rates
+    if fields.is_noise(before, after):
+        return Decimal(0)
     if not before:
-        return _INFINITE if after else Decimal(0)
+        return _INFINITE
     return _ROUGHLY.divide(_ROUGHLY.subtract(after, before), before)
 
 

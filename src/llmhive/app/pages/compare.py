@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from starlette.datastructures import QueryParams
 
 from llmhive.app.library import Catalog
-from llmhive.app.pages import addresses, compare_rows, options
+from llmhive.app.pages import addresses, calls, compare_rows, options
 from llmhive.app.pages.compare_rows import Column, Cost
 from llmhive.app.pages.site import Asked, Page, Site
 from llmhive.catalog import capability, document, written
 from llmhive.catalog.benchmark import is_keyed
-from llmhive.catalog.need import LONGEST_NAME
-from llmhive.catalog.usage import DIGITS, Usage, shown
+from llmhive.catalog.need import LONGEST_NAME, TYPICAL
+from llmhive.catalog.usage import DIGITS, shown
 from llmhive.catalog.view import Entry, View
 from llmhive.errors import NotFound, Unpriced, UsageError
 
@@ -27,7 +27,7 @@ _OFFERED = 8
 #: Unknown names that are looked after: finding near ones takes its time.
 _LOOKED_AFTER = 3
 #: Fields of the usage, and what they are where they are not given.
-USAGE: Mapping[str, int] = {"calls": 1000, "prompt": 3000, "completion": 1000}
+USAGE: Mapping[str, int] = {"calls": calls.CALLS, "prompt": TYPICAL.prompt, "completion": TYPICAL.completion}
 _TITLES = {"calls": "Calls", "prompt": "Prompt tokens a call", "completion": "Completion tokens a call"}
 
 
@@ -39,6 +39,7 @@ class Wanted(NamedTuple):
     given: Mapping[str, str]  #: fields of the usage as they were filled in
     is_short: bool  #: only the rows that differ
     troubles: tuple[str, ...]  #: what could not be taken, in sentences
+    missing: tuple[str, ...] = ()  #: names that mean no model
 
 
 def add_to(site: Site) -> None:
@@ -59,9 +60,14 @@ def add_to(site: Site) -> None:
             "different": sum(row.differs for it in found for row in it.rows),
             "is_short": wanted.is_short,
             "toggle": link(wanted, ids, is_short=not wanted.is_short),
-            "fields": [(name, title, wanted.given.get(name, ""), USAGE[name]) for name, title in _TITLES.items()],
+            "fields": [(name, title, wanted.given[name] or usual, usual)
+                       for (name, title), usual in zip(_TITLES.items(), USAGE.values(), strict=True)],
+            "typed": ", ".join(wanted.missing),
             "kept": [(name, value) for name, value in wanted.given.items() if value],
-            "troubles": wanted.troubles,
+            "troubles": [
+                addresses.linked(it, asked.view.by_id, lambda near: link(wanted, [*dict.fromkeys([*ids, near])]))
+                for it in wanted.troubles
+            ],
             "starters": [] if len(ids) >= LEAST else [
                 (it.id, it.row["name"] or it.id, link(wanted, [*ids, it.id])) for it in _starters(asked, wanted.entries)
             ],
@@ -76,7 +82,7 @@ def add_to(site: Site) -> None:
 
 def read(query: QueryParams, view: View) -> Wanted:
     """What a query string asks for; what cannot be taken is told, and the rest is shown."""
-    entries, troubles = _entries(query, view)
+    entries, troubles, missing = _entries(query, view)
     given = {name: (query.get(name) or "").strip() for name in USAGE}
     usage = dict(USAGE)
     for name, text in given.items():
@@ -87,10 +93,12 @@ def read(query: QueryParams, view: View) -> Wanted:
                 troubles.append(f"{_TITLES[name]} ({name}): {error}. Costs are shown for {USAGE[name]:,}.")
     if not usage["prompt"] + usage["completion"]:
         troubles.append("A call of no tokens has no cost: write prompt or completion tokens.")
-    return Wanted(tuple(entries), usage, given, query.get("diff") == "1", tuple(troubles))
+    is_short = query.get("diff") == "1"
+    return Wanted(tuple(entries), usage, given, is_short, tuple(troubles), tuple(missing[:_LOOKED_AFTER]))
 
 
-def _entries(query: QueryParams, view: View) -> tuple[list[Entry], list[str]]:
+def _entries(query: QueryParams, view: View) -> tuple[list[Entry], list[str], list[str]]:
+    """The models that are named, what could not be taken, and names that mean no model."""
     found: dict[str, Entry] = {}
     twice: list[str] = []
     missing: list[str] = []
@@ -110,7 +118,7 @@ def _entries(query: QueryParams, view: View) -> tuple[list[Entry], list[str]]:
         left_out = [*found][MOST:]
         more = f" and {len(left_out) - MOST} more" if len(left_out) > MOST else ""
         troubles.append(f"{MOST} models at most fit side by side: left out are {', '.join(left_out[:MOST])}{more}.")
-    return [*found.values()][:MOST], [*troubles, *twice[:_LOOKED_AFTER]]
+    return [*found.values()][:MOST], [*troubles, *twice[:_LOOKED_AFTER]], missing
 
 
 def _names(query: QueryParams) -> list[str]:
@@ -122,7 +130,7 @@ def _why_missing(view: View, name: str) -> str:
         return f"{shown(name)} is too long for the name of a model."
     if not view.entries:
         return "The catalog is empty: nothing has been synced yet."
-    return view.names.why_missing(name).replace("`llmhive models TEXT` searches.", "The catalog can be searched.")
+    return view.names.why_missing(name)
 
 
 def _count(name: str, text: str) -> int:
@@ -157,14 +165,15 @@ def _groups(asked: Asked, wanted: Wanted) -> list[compare_rows.Group]:
 def _column(asked: Asked, entry: Entry, cells: Mapping[str, str] | None, usage: Mapping[str, int]) -> Column:
     catalog, model_id = asked.catalog, entry.id
     endpoints = catalog.endpoints(model_id)
+    told = document.listed(entry.row, asked.view.as_of)
     return Column(
-        document.listed(entry.row, asked.view.as_of),
+        told,
         # what no research sync has judged yet, the record itself says
         cells or {name: cell.state for name, cell in capability.cells(entry.row).items()},
         {it["category"] or it["dimension"]: it["rank"] for it in catalog.ranks_of(model_id)},
         _measures(catalog.benchmarks(model_id)),
         None if endpoints["succeeded_at"] is None else [it for it in endpoints["data"] if it["is_active"]],
-        cost_of(catalog, model_id, usage, asked.now),
+        cost_of(catalog, told, usage, asked.now),
     )
 
 
@@ -176,11 +185,15 @@ def _measures(told: Sequence[Mapping[str, Any]]) -> dict[str, Decimal]:
     return found
 
 
-def cost_of(catalog: Catalog, model_id: str, usage: Mapping[str, int], at: datetime) -> Cost:
+def cost_of(catalog: Catalog, told: Mapping[str, Any], usage: Mapping[str, int], at: datetime) -> Cost:
     """What calls cost at a model at an instant, exactly."""
+    each = calls.usage(told, usage["prompt"], usage["completion"])
     try:
-        receipt = catalog.cost(model_id, Usage(prompt=usage["prompt"], completion=usage["completion"]), at=at)
-        return Cost(compare_rows.all_calls(receipt.total, usage["calls"]), incomplete=receipt.incomplete)
+        receipt = catalog.cost(told["id"], each, at=at)
+        if why := calls.missing(receipt):
+            return Cost(None, f"It is not free: {why}.")
+        counted = calls.OF_IMAGES if each.image_output else ""
+        return Cost(compare_rows.all_calls(receipt.total, usage["calls"]), None, receipt.incomplete, counted)
     except (NotFound, Unpriced, UsageError) as error:
         return Cost(None, str(error))
     except Inexact:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from llmhive.app import wording
-from llmhive.app.pages import fields, words
+from llmhive.app.pages import calls, fields, words
 from llmhive.catalog.capability import CAPABILITIES
 from llmhive.catalog.pricing import EXACT, PER_TOKEN, UNITS, canonical, counts_tokens, exact
 
@@ -34,6 +34,7 @@ class Cost(NamedTuple):
     amount: Decimal | None  #: of all calls; None: not known
     why: str | None = None  #: why it is not known
     incomplete: tuple[str, ...] = ()  #: why it may be more
+    counted: str = ""  #: as what, where that is not plain
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ _UNKNOWN = Cell(words.UNKNOWN)
 
 def groups(columns: Sequence[Column], ranked: frozenset[str], *, usage: str) -> list[Group]:
     """All rows in their groups; `ranked` are the rankings that there are, `usage` what the cost is for, in words."""
-    priced = [it.cost.incomplete for it in columns if it.cost.amount is not None]
+    priced = [it.cost.incomplete for it in columns if it.cost.amount is not None and it.counts_tokens]
     shared = tuple(it for it in (priced[0] if priced else ()) if all(it in other for other in priced))
     found = [
         ("Cost for this usage", _costs(columns, shared), "; ".join((usage, *(f"or more: {it}" for it in shared)))),
@@ -140,21 +141,27 @@ def ratio(amount: Decimal, lowest: Decimal) -> str:
 
 def _costs(columns: Sequence[Column], shared: Sequence[str]) -> Iterator[Row]:
     """`shared`: why all of them may be more, which is told once."""
-    known = [it.cost.amount for it in columns if it.cost.amount is not None]
-    lowest = min(known, default=None)
     # of the same number, characters are another usage than tokens
-    is_same = all(it.counts_tokens for it in columns if it.cost.amount is not None)
-    yield row("Total", [_cost(it.cost, shared) for it in columns], best="lowest" if is_same else "")
-    if is_same and lowest is not None and len(known) > 1:
-        yield row("Beside the cheapest", [_beside(it.cost.amount, lowest) for it in columns])
+    costs = [it.cost if it.counts_tokens else Cost(None, calls.UNITS) for it in columns]
+    known = [it.amount for it in costs if it.amount is not None]
+    lowest = min(known, default=None)
+    cells = [_cost(cost, shared) for cost in costs]
+    told = [
+        cell if it.counts_tokens else cell._replace(text=f"{words.UNKNOWN}: {calls.NO_TOKENS}")
+        for it, cell in zip(columns, cells, strict=True)
+    ]
+    yield row("Total", told, best="lowest")
+    if lowest is not None and len(known) > 1:
+        yield row("Beside the cheapest", [_beside(it.amount, lowest) for it in costs])
 
 
 def _cost(it: Cost, shared: Sequence[str]) -> Cell:
     if it.amount is None:
         return Cell(words.UNKNOWN, hint=it.why or "")
     own = [doubt for doubt in it.incomplete if doubt not in shared]
-    more = f"or more: {'; '.join(own)}" if own else ""
-    return Cell(words.usd(it.amount), it.amount, more=more)
+    more = [it.counted] if it.counted else []
+    more += [f"or more: {'; '.join(own)}"] if own else []
+    return Cell(words.usd(it.amount), it.amount, more="; ".join(more))
 
 
 def _beside(amount: Decimal | None, lowest: Decimal) -> Cell:
@@ -200,7 +207,7 @@ def _conditions(told: Told) -> Cell:
 
 
 def _limits(columns: Sequence[Column]) -> Iterator[Row]:
-    for title, name in (("Context", "context_length"), ("Answer", "max_completion_tokens")):
+    for title, name in (("Context", "context_length"), ("Max output", "max_completion_tokens")):
         yield row(title, [_count(it.told[name] or None) for it in columns], best="highest")
 
 
@@ -215,7 +222,12 @@ def _modalities(columns: Sequence[Column]) -> Iterator[Row]:
 
 def _capabilities(columns: Sequence[Column]) -> Iterator[Row]:
     for it in CAPABILITIES:
-        yield row(it.title, [Cell(_STATES.get(each.cells.get(it.name, ""), words.UNKNOWN)) for each in columns])
+        cells = [Cell(_STATES.get(each.cells.get(it.name, ""), words.UNKNOWN)) for each in columns]
+        yield row(_sentence(words.capability_label(it.name)), cells)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _ranks(columns: Sequence[Column], ranked: frozenset[str]) -> Iterator[Row]:
@@ -290,7 +302,7 @@ def _served(told: Told) -> Cell:
     if told["is_active"]:
         return Cell("yes")
     gone = told["deactivated_at"]
-    return Cell("no longer" if gone is None else f"not since {words.day(gone)}")
+    return Cell("inactive" if gone is None else f"inactive since {words.day(gone)}")
 
 
 def _held(told: Told) -> Cell:

@@ -19,7 +19,7 @@ GOOD, BAD = "good-text", "bad-text"
 _HEADLINE = ("prompt", "completion")
 _LABELS = {
     PRICING: "All prices", OVERRIDES: "Conditional prices", "created_at": "Added to OpenRouter",
-    "context_length": "Context", "max_completion_tokens": "Output cap",
+    "context_length": "Context", "max_completion_tokens": "Max output",
     "top_context_length": "Context at the top provider", "is_moderated": "Moderated", "input_modalities": "Takes",
     "output_modalities": "Gives", "supported_parameters": "Parameters", "per_request_limits": "Limits of a request",
     "supported_voices": "Voices", "hugging_face_id": "Hugging Face id", "knowledge_cutoff": "Knowledge cut-off",
@@ -31,6 +31,10 @@ _CHEAPER, _DEARER = "cheaper", "dearer"
 _LONGEST = 120  #: letters of a value
 _ROUGHLY = Context(prec=60)
 _ABSURD = 10**9
+#: Of what it was: a rate that differs by less was written as a binary fraction, and so is the same.
+_NOISE = Decimal("1e-9")
+#: What of a finding's evidence comes first.
+_EVIDENCE = ("before", "after", "since", "served_before", "agreeing_since")
 
 
 # --- a value
@@ -183,9 +187,14 @@ def moved(before: Any, after: Any) -> tuple[str, str] | None:
     return (GOOD, f"▼ {much}") if much.endswith(_CHEAPER) else (BAD, f"▲ {much}")
 
 
+def is_noise(before: Decimal, after: Decimal) -> bool:
+    """Whether two rates are the same but for how they were written."""
+    return abs(_ROUGHLY.subtract(after, before)) < _ROUGHLY.multiply(abs(before), _NOISE) or before == after
+
+
 def _by_how_much(before: Any, after: Any) -> str | None:
     old, new = exact(before), exact(after)
-    if old is None or new is None or old <= 0 or new < 0 or old == new:
+    if old is None or new is None or old <= 0 or new < 0 or is_noise(old, new):
         return None
     return f"{how_far(_ROUGHLY.divide(_ROUGHLY.subtract(new, old), old))} {_CHEAPER if new < old else _DEARER}"
 
@@ -204,3 +213,23 @@ def _digits(number: Decimal) -> str:
     rounded = number.quantize(Decimal("0.1"), context=_ROUGHLY)
     whole, point, decimals = plain(rounded).partition(".")
     return f"{int(whole):,}{point}{decimals}" if rounded or not number else "<0.1"
+
+
+# --- what the gate found
+
+
+def price_move(before: Any, after: Any, unit: str, outputs: Iterable[str] = ()) -> str | None:
+    """From which price to which, its unit told once: ``$0.14 → $0.00 per million``; None where one is no number."""
+    old, new = exact(before), exact(after)
+    if old is None or new is None or old < 0 or new < 0:
+        return None
+    told = [words.rate(it, unit, outputs) for it in (old, new)]
+    if not all(it.endswith(words.PER_MILLION) for it in told):
+        return " → ".join(told)
+    return " → ".join(it.removesuffix(words.PER_MILLION) for it in told) + " per million"
+
+
+def in_order_of_evidence(evidence: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The evidence of a finding, in the same order whichever database kept it."""
+    first = {name: place for place, name in enumerate(_EVIDENCE)}
+    return sorted(evidence.items(), key=lambda it: (first.get(it[0], len(first)), it[0]))

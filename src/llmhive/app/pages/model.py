@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from llmhive.app import wording
-from llmhive.app.pages import model_cost, model_history, model_market, plots, words
+from llmhive.app.pages import calls, model_cost, model_history, model_market, plots, words
 from llmhive.app.pages.site import Asked, Moved, Page, Site
 from llmhive.catalog import document
 from llmhive.catalog.hold import value_of
@@ -19,6 +19,8 @@ from llmhive.catalog.view import Entry, View
 from llmhive.errors import NotFound, StoreError
 
 _SHORT = 280  #: characters of a description that are shown at once
+#: Links and what is bold, as Markdown has them.
+_MARKUP = re.compile(r"!?\[([^\[\]\n]+)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*\)|\*\*([^*\n]+)\*\*")
 _HUGGING_FACE = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -83,7 +85,7 @@ def badges(it: Mapping[str, Any], now: datetime) -> list[tuple[str, str, str | N
     """What to know of a model at once: the kind of badge, its words, and where they are explained."""
     found: list[tuple[str, str, str | None]] = []
     if not it["is_active"]:
-        found.append(("bad", f"gone since {words.day(it['deactivated_at'])}", "#successors"))
+        found.append(("bad", f"inactive since {words.day(it['deactivated_at'])}", "#successors"))
     elif it["expiration_date"]:
         left = words.days_left(it["expiration_date"], now)
         found.append(("bad", f"expires {it['expiration_date']} ({left})", "#successors"))
@@ -127,8 +129,13 @@ def headline(it: Mapping[str, Any]) -> str:
     kind = it["pricing_kind"]
     if kind != "fixed":
         return {"free": "free", "dynamic": "its price varies", "unknown": "its price is unknown"}[kind]
-    told = [f"{each['name'].lower()} {each['price']}" for each in units(it) if each["price"] != words.UNKNOWN]
-    return " · ".join(told[:2]) or "its price depends on the hour"
+    found = {each["unit"]: each for each in units(it) if each["price"] != words.UNKNOWN}
+    named = ["prompt", "completion", *(["image_output"] if calls.gives_images(it) else [])]
+    # a zero says nothing where something else is charged
+    charged = [unit for unit in found if exact(it["pricing"][unit])]
+    shown = [unit for unit in named if unit in charged] or charged[:2] or [unit for unit in named if unit in found]
+    told = [f"{found[unit]['name'].lower()} {found[unit]['price']}" for unit in shown]
+    return " · ".join(told) or "its price depends on the hour"
 
 
 def _rates(rates: Mapping[str, str], outputs: list[str]) -> list[tuple[str, str]]:
@@ -139,6 +146,7 @@ def _description(text: str | None) -> tuple[str, str] | None:
     """What is shown of a description at once, and the whole of it where that is more."""
     if not text:
         return None
+    text = _MARKUP.sub(lambda it: it[1] or it[2], text)
     if len(text) <= _SHORT:
         return text, ""
     return f"{text[:_SHORT].rsplit(' ', 1)[0]} …", text
@@ -155,7 +163,7 @@ def _read(asked: Asked, it: Mapping[str, Any], content: Model) -> dict[str, Any]
     """All that the database tells."""
     catalog, name, outputs = asked.catalog, it["id"], it["output_modalities"]
     day = None if it["is_active"] or it["last_seen_at"] is None else words.day(it["last_seen_at"])
-    question = model_cost.read(asked.query, day)
+    question = model_cost.read(asked.query, it, day)
     findings = catalog.findings(name)
     believed = {field: value_of(content, field) for field in it["held"]}
     ranks = model_market.ranks(catalog.ranks_of(name))
@@ -164,8 +172,11 @@ def _read(asked: Asked, it: Mapping[str, Any], content: Model) -> dict[str, Any]
     )
     return {
         "calculated": model_cost.answer(catalog, it, question, asked.now),
+        "units_counted": calls.UNITS,
+        "has_drawn": calls.gives_images(it) or "image_output" in question.given,
+        "kept": {name: question.given.get(name) for name in ("calls", "prompt", "completion")},
         "has_images": "image" in it["input_modalities"] or "image" in it["pricing"] or "images" in question.given,
-        "request": model_cost.request(catalog, it, question.each) if it["is_active"] else None,
+        "request": model_cost.request(catalog, it, question) if it["is_active"] else None,
         "holds": model_history.holds(it, believed, findings),
         "findings": model_history.other_findings(findings, it),
         "endpoints": model_market.endpoints(catalog.endpoints(name), it),

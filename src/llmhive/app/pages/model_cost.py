@@ -12,10 +12,11 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from llmhive.app.library import Catalog
-from llmhive.app.pages import words
+from llmhive.app.pages import calls, words
 from llmhive.catalog import written
 from llmhive.catalog.cost import WORDS
 from llmhive.catalog.need import ALLOWED
+from llmhive.catalog.pricing import counts_tokens
 from llmhive.catalog.receipt import Receipt, in_force, origin, remarks, sentence, shown
 from llmhive.catalog.routing import Bounds, Share
 from llmhive.catalog.usage import DIGITS, Usage
@@ -23,13 +24,11 @@ from llmhive.errors import NotFound, Unpriced, UsageError
 
 Told = Mapping[str, Any]  #: a model (`document.whole`)
 #: Of one call, but for `calls`.
-COUNTS = ("calls", "prompt", "cached", "completion", "images")
-#: What is calculated where nobody said what was used.
-EXAMPLE = {"prompt": "1000", "completion": "500"}
+COUNTS = ("calls", "prompt", "cached", "completion", "image_output", "images")
 _MOST = 10**DIGITS - 1
 _LABELS = {
     "calls": "Calls", "prompt": "Prompt tokens", "cached": "Cached tokens", "completion": "Completion tokens",
-    "images": "Images", "at": "The date",
+    "image_output": "Image tokens out", "images": "Images", "at": "The date",
 }  # fmt: skip
 _BANDS = {"healthy": "healthy", "degraded": "only if no healthy one answers", "fallback": "only if nobody else does"}
 _NAMED = 2
@@ -46,33 +45,35 @@ class Question:
     """What a query string asks of the calculator."""
 
     given: Mapping[str, str]  #: by field, as it is shown in the form
+    usual: Mapping[str, int]  #: by field, what stands for it where it is not given
     calls: int = 1
     each: Usage = field(default_factory=Usage)  #: of one call
     at: str | None = None  #: a day or an instant; None: now
     problems: Mapping[str, str] = field(default_factory=dict)  #: by field, in a sentence
-    is_asked: bool = False  #: whether anything was asked, so that the calculator is what is wanted
 
     @property
     def all(self) -> Usage:
         """Of all calls."""
-        it, calls = self.each, self.calls
+        it, times = self.each, self.calls
         return Usage(
-            it.prompt * calls, it.completion * calls, cached=it.cached * calls, images=it.images * calls,
-            requests=calls,
+            it.prompt * times, it.completion * times, cached=it.cached * times, image_output=it.image_output * times,
+            images=it.images * times, requests=times,
         )  # fmt: skip
 
 
-def read(query: QueryParams, day: str | None = None) -> Question:
-    """What is asked; what cannot be read is told in `Question.problems`. `day` is priced at where none is given."""
+def read(query: QueryParams, told: Told, day: str | None = None) -> Question:
+    """What is asked of a model; what cannot be read is told in `Question.problems`. `day` is priced at where none is
+    given.
+    """
     given = {name: value for name in (*COUNTS, "at") if (value := query.get(name, "").strip())}
-    is_asked = bool(given)
-    if not any(name in given for name in COUNTS[1:]):
-        given |= EXAMPLE
-    given.setdefault("calls", "1")
     if day is not None:
         given.setdefault("at", day)
+    example = calls.example(told)
+    found = dict.fromkeys(COUNTS, 0) | {
+        "calls": calls.CALLS, "prompt": example.prompt, "completion": example.completion,
+    }  # fmt: skip
+    usual = dict(found)
     problems: dict[str, str] = {}
-    found = dict.fromkeys(COUNTS, 0)
     for name in COUNTS:
         if name not in given:
             continue
@@ -83,13 +84,19 @@ def read(query: QueryParams, day: str | None = None) -> Question:
             )
         else:
             found[name] = number
+    usual["image_output"] = found["completion"] if calls.gives_images(told) else 0
+    if "image_output" not in given:
+        found["image_output"] = usual["image_output"]
     if not problems:
         problems |= _check(found)
     at = given.get("at")
     if problems:
-        return Question(given, at=at, problems=problems, is_asked=is_asked)
-    each = Usage(found["prompt"], found["completion"], cached=found["cached"], images=found["images"])
-    return Question(given, found["calls"], each, at, is_asked=is_asked)
+        return Question(given, usual, at=at, problems=problems)
+    each = Usage(
+        found["prompt"], found["completion"], cached=found["cached"], image_output=found["image_output"],
+        images=found["images"],
+    )  # fmt: skip
+    return Question(given, usual, found["calls"], each, at)
 
 
 def _check(found: Mapping[str, int]) -> dict[str, str]:
@@ -98,6 +105,9 @@ def _check(found: Mapping[str, int]) -> dict[str, str]:
     if found["cached"] > found["prompt"]:
         told = f"{found['cached']:,} of {found['prompt']:,}"
         return {"cached": f"Cached tokens are a part of the prompt: {told} cannot be."}
+    if found["image_output"] > found["completion"]:
+        told = f"{found['image_output']:,} of {found['completion']:,}"
+        return {"image_output": f"Image tokens out are a part of the completion: {told} cannot be."}
     for name in COUNTS:
         if found[name] * (1 if name == "calls" else found["calls"]) > _MOST:
             return {name: f"{_LABELS[name]}: more than {_MOST:,} in all; calculate with fewer calls."}
@@ -146,7 +156,8 @@ def _receipt(whole: Receipt, one: Receipt, question: Question, outputs: list[str
         "total": words.usd(whole.total),
         "per_call": words.usd(one.total),
         "calls": question.calls,
-        "asked": _asked(question),
+        "missing": calls.missing(whole),
+        "asked": _asked(question, "tokens" if counts_tokens(outputs) else "units"),
         "at": whole.at,
         "is_then": question.at is not None,
         "in_force": list(in_force(whole)),
@@ -156,14 +167,15 @@ def _receipt(whole: Receipt, one: Receipt, question: Question, outputs: list[str
     }
 
 
-def _asked(question: Question) -> str:
+def _asked(question: Question, what: str) -> str:
     """What was used, in words: ``1,000 calls of 2,000 (500 cached) + 300 tokens each``."""
-    it, calls = question.each, question.calls
+    it, number = question.each, question.calls
     cached = f" ({it.cached:,} cached)" if it.cached else ""
+    drawn = f" ({it.image_output:,} of images)" if it.image_output else ""
     images = f" and {it.images:,} image{'' if it.images == 1 else 's'}" if it.images else ""
-    each = " each" if calls > 1 else ""
     return (
-        f"{calls:,} call{'' if calls == 1 else 's'} of {it.prompt:,}{cached} + {it.completion:,} tokens{images}{each}"
+        f"{number:,} call{'' if number == 1 else 's'} of {it.prompt:,}{cached} + {it.completion:,} {what}{drawn}"
+        f"{images}{' each' if number > 1 else ''}"
     )
 
 
@@ -185,9 +197,11 @@ def _bounds(found: Bounds) -> dict[str, Any]:
     }
     if found.lowest is None or found.expected is None or found.highest is None:
         return facts
+    # one sum is written in one way
+    expected = words.usd(found.expected) if found.lowest == found.highest else shown(found.expected)
     facts["sums"] = [
         ("Lowest", words.usd(found.lowest), words.usd(found.lowest), _who(found.used, found.lowest)),
-        ("Expected", shown(found.expected), words.usd(found.expected), "as OpenRouter would choose among them"),
+        ("Expected", expected, words.usd(found.expected), "as OpenRouter would choose among them"),
         ("Highest", words.usd(found.highest), words.usd(found.highest), _who(found.used, found.highest)),
     ]
     return facts
@@ -202,12 +216,12 @@ def _who(shares: tuple[Share, ...], cost: Decimal) -> str:
 # --- what to send
 
 
-def request(catalog: Catalog, told: Told, each: Usage) -> dict[str, Any]:
+def request(catalog: Catalog, told: Told, question: Question) -> dict[str, Any]:
     """The body to send to OpenRouter as ``text``, the address ``to`` send it (None: it is no chat), and ``notes``.
 
     Where not every endpoint can serve such a call, ``provider`` keeps those apart that cannot.
     """
-    outputs = told["output_modalities"]
+    outputs, each = told["output_modalities"], question.each
     kind = next((name for name in outputs if name in _ELSEWHERE), None)
     if kind is not None:
         body: dict[str, Any] = {"model": told["id"]}
@@ -221,7 +235,8 @@ def request(catalog: Catalog, told: Told, each: Usage) -> dict[str, Any]:
     try:
         found = catalog.select({
             "models": [told["id"]], "allow": list(ALLOWED), "outputs": list(outputs), "limit": 1,
-            "usage": {"prompt": max(each.prompt, 1), "completion": each.completion},
+            # how long an answer may be is only asked for where somebody said
+            "usage": {"prompt": max(each.prompt, 1), "completion": each.completion * ("completion" in question.given)},
         })  # fmt: skip
         if found.choices:
             body |= {name: value for name, value in found.request().items() if name == "provider"}

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 #: Changes that are shown at once.
 NEWEST = 30
 _KINDS = {"added": "info", "listed": "info", "reactivated": "good", "deactivated": "bad", "repriced": "warn"}
-_TAGS = {"listed": "first seen", "deactivated": "gone", "reactivated": "back", "repriced": "price", "changed": "fact"}
+_TAGS = {"deactivated": "removed", "reactivated": "returned", "repriced": "price", "changed": "fact"}
 _GATE = {
     "price_fall": "A price that falls to zero or by this much at once is real now and then, and a mistake more often.",
     "price_rise": "A price that rises this many times at once is real now and then, and a mistake more often.",
@@ -182,7 +182,7 @@ def _did(rule: str, evidence: Row, believed: Any, served: Any) -> str:
 def _evidence(evidence: Row, outputs: Sequence[str]) -> list[tuple[str, str]]:
     unit = evidence.get("unit")
     found = []
-    for name, value in evidence.items():
+    for name, value in fields.in_order_of_evidence(evidence):
         if name == "unit":
             continue
         if name in {"before", "after"} and unit:

@@ -14,9 +14,10 @@ from llmhive.app.library import Catalog
 from llmhive.app.pages import words
 from llmhive.app.pages.addresses import ranking_url
 from llmhive.catalog.benchmark import INSIDE, KEYED
-from llmhive.catalog.endpoint import Span, summed
+from llmhive.catalog.endpoint import Health, Span, summed
 from llmhive.catalog.pricing import counts_tokens, exact, plain
 from llmhive.catalog.receipt import shown
+from llmhive.catalog.routing import band_of, is_in_outage
 from llmhive.errors import UsageError
 
 Row = Mapping[str, Any]
@@ -25,6 +26,15 @@ FIRST = "leaderboard"
 _ROUNDED = Context(prec=3)
 _MOST_BENCHMARKS = 12
 _STATES = ("yes", "no", "unknown")
+#: What a status below zero means, and when such an endpoint is asked.
+_STATUSES = {
+    "degraded": ("degraded", "asked only if no healthy one answers"),
+    "fallback": ("failing", "asked only if nobody else answers"),
+}
+_OUT = ("in outage", "not asked")
+#: Reasons of a choice that say what its figures beside them do not; the others are on the page of Select.
+_LIKENESS = ("family", "capability", "quality")
+_WARNINGS = ("it expires", "its ")
 
 
 # --- endpoints
@@ -67,10 +77,19 @@ def _endpoint(it: Row, kind: str, outputs: Sequence[str]) -> dict[str, Any]:
         "latency": _median(it["latency_ms"]),
         "throughput": _median(it["throughput_tps"]),
         "status": it["status"],
-        "is_bad": it["status"] is not None and it["status"] < 0,
+        "trouble": _trouble(it["status"]),
         "since": it["since"],
         "last_seen_at": it["last_seen_at"],
     }
+
+
+def _trouble(status: int | None) -> tuple[str, str] | None:
+    """What is wrong with an endpoint by its status, and what that means; None: nothing is known to be."""
+    if status is None or status >= 0:
+        return None
+    told = Health(status=status)
+    word, meaning = _OUT if is_in_outage(told) else _STATUSES[band_of(told)]
+    return word, f"{meaning}; OpenRouter's status is {status}"
 
 
 def _median(spread: Mapping[str, float | None] | None) -> str | None:
@@ -208,7 +227,8 @@ def capabilities(found: Row) -> dict[str, list[dict[str, Any]]]:
     for it in found["capabilities"]:
         if (cell := cells.get(it["name"])) is not None:
             told[cell["state"]].append({
-                "name": it["name"], "title": it["title"], "why": cell["provenance"], "since": cell["since"],
+                "name": it["name"], "title": words.capability_label(it["name"]),
+                "why": cell["provenance"], "since": cell["since"],
             })  # fmt: skip
     return told
 
@@ -234,7 +254,7 @@ def successors(catalog: Catalog, told: Row, now: datetime) -> dict[str, Any]:
                 "id": it.id,
                 "name": it.name,
                 "score": f"{it.score:.2f}",
-                "reasons": it.reasons,
+                "reason": reason(it.reasons),
                 "cost": None if it.expected_cost is None else shown(it.expected_cost),
                 "exact": None if it.expected_cost is None else words.usd(it.expected_cost),
                 "ratio": _ratio(it.expected_cost, own),
@@ -246,6 +266,21 @@ def successors(catalog: Catalog, told: Row, now: datetime) -> dict[str, Any]:
         "used": f"{used.prompt:,} + {used.completion:,} tokens",
         "own": None if own is None else shown(own),
     }
+
+
+def reason(reasons: Iterable[str]) -> str:
+    """Why a model is near another, in a line."""
+    found = []
+    for it in reasons:
+        name, _, told = it.partition(": ")
+        if name.split(" ")[0] in _LIKENESS and told:
+            lacks = told.removeprefix("it lacks ")
+            found.append(
+                told if lacks == told else f"it lacks {', '.join(map(words.capability_label, lacks.split(', ')))}"
+            )
+        elif it.startswith(_WARNINGS):
+            found.append(it)
+    return " · ".join(found)
 
 
 def _own_cost(catalog: Catalog, told: Row, used: Any, now: datetime) -> Decimal | None:

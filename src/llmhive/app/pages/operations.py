@@ -181,12 +181,13 @@ def health(status: Facts) -> Health:
     if status["source"] != "openrouter":
         return Health("warn", "The catalog holds the facts shipped with LLMHive: no sync has worked yet.")
     age = status["catalog_age_seconds"]
-    if age is not None and age > words.OLD.total_seconds():
-        return Health("warn", f"The catalog is {words.span(age)} old: no sync has worked since.")
     if status["pinned"]:
         return Health("info", f"Pinned to the snapshot {status['pinned']}: syncs record, and change nothing here.")
     if status["last_research_status"] in {"failed", "interrupted"}:
         return Health("warn", f"Syncs work; the last research {_ended_badly(status['last_research_status'])}.")
+    if age is not None and age > words.OLD.total_seconds():
+        # every page says so above
+        return Health("warn", "")
     waiting = status["alerts_pending"]
     also = f" {waiting:,} alert{' is' if waiting == 1 else 's are'} not delivered yet." if waiting else ""
     return Health("good", f"All is well: the catalog is {'new' if age is None else f'{words.span(age)} old'}.{also}")
@@ -231,7 +232,8 @@ def _held(it: Facts, asked: Asked) -> dict[str, Any]:
         "name": fields.label(it["field"]),
         "believed": fields.value(it["field"], it["believed"], outputs),
         "served": fields.value(it["field"], it["served"], outputs),
-        "why": it["reason"] or str(it["rule"]).replace("_", " "),
+        # the figures stand beside it
+        "why": str(it["rule"]).replace("_", " "),
     }
 
 

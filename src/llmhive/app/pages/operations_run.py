@@ -19,9 +19,9 @@ _MOST_FINDINGS = 100
 _MOST_NAMED = 12  #: of a finding's evidence
 #: What a line of a plan says, in the order in which lines are shown: its name, and how it is marked.
 _WHATS = {
-    "added": ("new", "good"),
-    "deactivated": ("gone", "bad"),
-    "reactivated": ("back", "good"),
+    "added": ("added", "good"),
+    "deactivated": ("removed", "bad"),
+    "reactivated": ("returned", "good"),
     "held": ("held", "warn"),
     "repriced": ("repriced", "info"),
     "changed": ("changed", ""),
@@ -38,7 +38,7 @@ KINDS = {
     "regular": "Sync", "research": "Research", "bootstrap": "Bootstrap", "backfill": "Backfill", "rollback": "Rollback",
 }  # fmt: skip
 _COUNTS = (
-    ("added", "new"), ("deactivated", "gone"), ("reactivated", "back"), ("repriced", "repriced"),
+    ("added", "added"), ("deactivated", "removed"), ("reactivated", "returned"), ("repriced", "repriced"),
     ("changed", "changed"), ("held", "held"), ("unreadable", "unreadable"),
 )  # fmt: skip
 
@@ -96,10 +96,12 @@ class Told:
 
 def told(run: Facts, view: View, now: datetime) -> Told:
     """A run with its plan and its verdicts, as JSON."""
-    plan = run.get("plan") or []
     known, verdicts = run.get("steps") or [], run.get("verdicts") or []
     # what is held comes before what is only worth knowing
     verdicts = sorted(verdicts, key=lambda it: bool(it["outcome"] != "held"))
+    # what is held is told once, with its evidence
+    told_so = {(it["model_id"], it["field"]) for it in verdicts[:_MOST_FINDINGS] if it["outcome"] == "held"}
+    plan = [it for it in run.get("plan") or [] if it["what"] != "held" or (it["id"], it["field"]) not in told_so]
     return Told(
         run, _kind(run), headline(run, now), mark(run["status"]),
         lasted(run, now), rows(plan, view), max(0, len(plan) - AT_MOST),
@@ -189,13 +191,29 @@ def _finding(found: Facts, run_id: int | None, view: View) -> Finding:
     outcome, kind = _OUTCOMES.get(found["outcome"], (found["outcome"], ""))
     advice = ADVICE.get(found["rule"], "") if found["outcome"] == "held" and run_id is not None else ""
     pieces = enumerate(advice.replace("RUN", str(run_id)).split("`"))
+    move, evidence = price_move(found, view), fields.in_order_of_evidence(found["evidence"])
+    if move is not None:
+        # the price says them
+        evidence = [(name, it) for name, it in evidence if name not in {"before", "after", "unit"}]
     return Finding(
         outcome, found["outcome"] == "held", kind, found["rule"].replace("_", " "), found["model_id"],
         fields.label(found["field"]) if found["field"] else None,
-        f"{str(found['reason']).rstrip('.')}.",
-        [(name.replace("_", " "), _evidence(name, it, found, view)) for name, it in found["evidence"].items()],
+        move or f"{str(found['reason']).rstrip('.')}.",
+        [(name.replace("_", " "), _evidence(name, it, found, view)) for name, it in evidence],
         [(piece, place % 2 == 1) for place, piece in pieces if piece],
     )  # fmt: skip
+
+
+def price_move(found: Facts, view: View) -> str | None:
+    """What became of a price by a finding: ``$0.14 → $0.00 per million``; None where it is about something else."""
+    evidence, field = found["evidence"], found["field"] or ""
+    unit = evidence.get("unit") or fields.unit_of(field)
+    if found["model_id"] is None or not unit or not {"before", "after"} <= evidence.keys():
+        return None
+    move = fields.price_move(evidence["before"], evidence["after"], unit, outputs_of(found["model_id"], view))
+    if move is None or fields.unit_of(field) is not None:
+        return move
+    return f"{words.unit_name(unit)} {move}"
 
 
 def _evidence(name: str, it: Any, found: Facts, view: View) -> str:

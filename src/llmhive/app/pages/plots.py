@@ -10,7 +10,7 @@ import html
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -18,7 +18,7 @@ from typing import Any
 
 from llmhive.app import wording
 from llmhive.app.pages import words
-from llmhive.catalog.pricing import PER_TOKEN, counts_tokens, per_million, plain
+from llmhive.catalog.pricing import PER_TOKEN, counts_tokens, per_million
 
 Figure = dict[str, Any]
 Row = Mapping[str, Any]
@@ -47,6 +47,7 @@ class _Stretch:
     rate: Decimal | None
     is_open: bool
     is_held: bool
+    believed: Decimal | None = None  #: of one that is held: what is believed instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +81,22 @@ def prices(
     rates: Sequence[Row],
     units: Iterable[str] | None = None,
     *,
-    now: datetime,
+    as_of: datetime,
     name: str = "this model",
     outputs: Iterable[str] = (),
 ) -> Figure | None:
     """The prices of `Catalog.history` in steps; those of tokens above, per million, what else is charged below.
 
-    `units`: only these. `outputs` are the model's output modalities: some count no tokens. An override is dashed, and
-    named by its condition; what is held is dotted.
+    The figure ends at `as_of`: what was served since, nobody saw. `units`: only these. `outputs` are the model's output
+    modalities: some count no tokens. An override is dashed, and named by its condition; what is held is dotted, and
+    what is believed goes on beside it.
     """
     wanted = None if units is None else set(units)
     rows = [row for row in rates if wanted is None or row["unit"] in wanted]
     if all(row["rate"] is None for row in rows):
         return None
     first = min(words.instant(row["from"]) for row in rows)
-    last = max([now, *(words.instant(row[end]) for row in rows for end in ("from", "to") if row[end] is not None)])
+    last = max([as_of, *(words.instant(row[end]) for row in rows for end in ("from", "to") if row[end] is not None)])
     lines = _lines(rows, last, is_counted=counts_tokens(outputs))
     panels = [panel for panel in (True, False) if any(line.is_per_token is panel for line in lines)]
     axes = {panel: "y" if place == 0 else "y2" for place, panel in enumerate(panels)}
@@ -136,23 +138,33 @@ def _lines(rows: Iterable[Row], last: datetime, *, is_counted: bool) -> list[_Li
         if begin < end or row["to"] is None:
             stretches.append(_Stretch(begin, end, rate, row["to"] is None, row["is_held"]))
     return [
-        _Line(
-            unit, condition, tuple(sorted(stretches, key=lambda it: it.begin)), is_counted and unit in PER_TOKEN
-        )
+        _Line(unit, condition, _with_believed(stretches), is_counted and unit in PER_TOKEN)
         for unit, of_unit in words.in_order(found)
         for (_, condition), stretches in sorted(of_unit.items(), key=lambda it: (it[0][0], it[0][1] or ""))
         if stretches
-    ]  # fmt: skip
+    ]
+
+
+def _with_believed(stretches: Iterable[_Stretch]) -> tuple[_Stretch, ...]:
+    """In order; what is held knows the rate before it, which goes on."""
+    found: list[_Stretch] = []
+    for it in sorted(stretches, key=lambda it: it.begin):
+        before = found[-1] if found and found[-1].end == it.begin else None
+        believed = None if before is None else before.believed if before.is_held else before.rate
+        found.append(replace(it, believed=believed) if it.is_held else it)
+    return tuple(found)
 
 
 def _steps(line: _Line, *, is_held: bool) -> Figure | None:
-    """The line of what was held, or of what was not: at each instant the last point before it says the rate."""
+    """The line of what was held, or of what was believed: at each instant the last point before it says the rate."""
     x: list[str] = []
     y: list[float | None] = []
-    drawn = [it for it in line.stretches if it.rate is not None and it.is_held is is_held]
-    for place, it in enumerate(drawn):
-        assert it.rate is not None
-        figure = float(line.figure(it.rate))
+    rates = [
+        (it, it.rate if it.is_held is is_held else None if is_held else it.believed) for it in line.stretches
+    ]  # fmt: skip
+    drawn = [it for it, rate in rates if rate is not None]
+    for place, (it, rate) in enumerate((it, rate) for it, rate in rates if rate is not None):
+        figure = float(line.figure(rate))
         x.append(_instant(it.begin))
         y.append(figure)
         if place + 1 == len(drawn) or drawn[place + 1].begin != it.end:
@@ -187,9 +199,19 @@ def _read(lines: Sequence[_Line], panel: bool, places: Iterable[datetime]) -> Fi
 
 
 def _in_force(line: _Line, it: _Stretch) -> str:
-    price = words.UNKNOWN if it.rate is None else line.told(it.rate)
-    until = "" if it.is_open else f" until {words.day(it.end)}"
-    return f"{line.name}: {price}, since {words.day(it.begin)}{until}{', held' if it.is_held else ''}"
+    since = f"since {words.day(it.begin)}{'' if it.is_open else f' until {words.day(it.end)}'}"
+    if it.is_held:
+        each = "per million" if line.is_per_token else "each"
+        return f"{line.name}: {_held(line, it)} ({each}, {since})"
+    return f"{line.name}: {words.UNKNOWN if it.rate is None else line.told(it.rate)}, {since}"
+
+
+def _held(line: _Line, it: _Stretch) -> str:
+    """What is believed and what is served: ``$0.14 believed; OpenRouter says $0.00, held``."""
+    believed, served = (
+        words.UNKNOWN if rate is None else words.usd(line.figure(rate)) for rate in (it.believed, it.rate)
+    )
+    return f"{believed} believed; OpenRouter says {served}, held"
 
 
 def _places(lines: Iterable[_Line], first: datetime, last: datetime) -> list[datetime]:
@@ -203,6 +225,8 @@ def _price_summary(lines: Iterable[_Line], name: str) -> str:
     for line in [line for line in lines if line.condition is None][:2]:
         newest = line.stretches[-1]
         price = words.UNKNOWN if newest.rate is None else line.told(newest.rate)
+        if newest.is_held:
+            price = f"{_held(line, newest)}, {'per million' if line.is_per_token else 'each'},"
         since = f"since {words.day(newest.begin)}" if newest.is_open else f"until {words.day(newest.end)}"
         changes = sum(old.rate != new.rate for old, new in pairwise(line.stretches))
         counted = f"{changes or 'no'} change{'' if changes == 1 else 's'}"
@@ -219,8 +243,8 @@ def uptime(health: Sequence[Row], versions: Sequence[Row], *, name: str = "this 
 
     def told(row: Row) -> str:
         low = row["uptime_low"]
-        lowest = "" if low is None or low == row["uptime"] else f", lowest {_exact(low)} %"
-        return f"{_exact(row['uptime'])} %{lowest}"
+        lowest = "" if low is None or low == row["uptime"] else f", lowest {words.uptime(low)}"
+        return f"{words.uptime(row['uptime'])}{lowest}"
 
     figure = _by_endpoint(health, versions, "uptime", told, f"Uptime of {name}", "Uptime, %")
     if figure is not None:
@@ -233,7 +257,7 @@ def latency(health: Sequence[Row], versions: Sequence[Row] = (), *, name: str = 
     """The median latency of each endpoint."""
 
     def told(row: Row) -> str:
-        return f"{_exact(row['latency_p50'])} ms"
+        return f"{row['latency_p50']:,.0f} ms"
 
     figure = _by_endpoint(health, versions, "latency_p50", told, f"Latency of {name}", "Median latency, ms")
     if figure is not None:
@@ -281,7 +305,8 @@ def _when(row: Row) -> str:
     status = "" if row["status"] is None or row["status"] >= 0 else f", status {row['status']}"
     if row["span"] == "sample":
         return f"{words.moment(row['at'])}{status}"
-    return f"{row['span']} from {words.day(row['at'])}, {words.count(row['samples'])} samples{status}"
+    samples = f"{words.count(row['samples'])} sample{'' if row['samples'] == 1 else 's'}"
+    return f"{row['span']} from {words.day(row['at'])}, {samples}{status}"
 
 
 # --- rankings
@@ -322,26 +347,26 @@ def _rank_told(at: datetime, row: Row) -> str:
     if row["tokens"] is not None:
         facts.append(f"{words.count(row['tokens'])} tokens")
     if row["share"] is not None:
-        facts.append(f"{_in_percent(row['share'])} of tokens")
+        facts.append(f"{words.percent(row['share'])} of tokens")
     if row["score"] is not None:
         facts.append(f"score {row['score']}")
     return "<br>".join(facts)
 
 
-def shares(history: Row) -> Figure | None:
-    """The shares of the first of a ranking over time, of `Catalog.share_history`.
+def shares(history: Row, names: Mapping[str, str] | None = None) -> Figure | None:
+    """The shares of the first of a ranking over time, of `Catalog.share_history`; `names` are those of models by id.
 
     Lines, not areas on each other: an area takes what is unknown for nothing.
     """
     days = [words.instant(day) for day in history["dates"]]
     traces, said = [], []
     for place, model in enumerate(it for it in history["models"] if any(share is not None for share in it["share"])):
-        label = model["id"] or model["slug"]
+        label = (names or {}).get(model["id"]) or model["id"] or model["slug"]
         points: list[_Point] = []
         for day, share, rank in zip(days, model["share"], model["rank"], strict=True):
             ranked = "" if rank is None else f", rank {rank}"
-            told = None if share is None else f"{label}: {_in_percent(share)}{ranked}<br>{words.day(day)}"
-            points.append((day, None if share is None else float(share), told))
+            told = None if share is None else f"{label}: {words.percent(share)}{ranked}"
+            points.append((day, None if share is None else float(Decimal(share) * 100), told))
         style = _style(place, _DASHES[place // _COLOURS % len(_DASHES)])
         traces.append(_points(points) | style | {"name": _safe(label)})
         newest = model["share"][-1]
@@ -351,7 +376,10 @@ def shares(history: Row) -> Figure | None:
     title = f"Shares by {history['name']}"
     summary = f"{title} from {words.day(min(days))} to {words.day(max(days))}, at last: {', '.join(said)}."
     layout = _layout(title, summary, (min(days), max(days)), "Share of tokens, %")
-    layout["yaxis"] |= {"rangemode": "tozero", "tickformat": ".3~p"}
+    # wherever one points, the nearest day is read
+    layout |= {"hovermode": "x", "hoverdistance": -1}
+    layout["xaxis"] |= {"hoverformat": "%Y-%m-%d"}
+    layout["yaxis"] |= {"rangemode": "tozero", "ticksuffix": " %"}
     return {"data": traces, "layout": layout}
 
 
@@ -404,14 +432,6 @@ def _axis_title(text: str) -> Figure:
 def _instant(at: datetime) -> str:
     """As plotly reads instants: it knows no time zones."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-
-
-def _exact(value: float) -> str:
-    return plain(Decimal(str(value)))
-
-
-def _in_percent(share: str) -> str:
-    return f"{plain(Decimal(share) * 100)} %"
 
 
 def _safe(text: str) -> str:

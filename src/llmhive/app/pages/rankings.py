@@ -16,7 +16,7 @@ from llmhive.app.pages.addresses import ranking_url, whole
 from llmhive.app.pages.site import Answer, Asked, Moved, Page, Site
 from llmhive.catalog.dimension import BY_NAME, MOST_RANKS
 from llmhive.catalog.view import View
-from llmhive.errors import NotFound
+from llmhive.errors import NotFound, UsageError
 
 Facts = Mapping[str, Any]
 FIRST = "leaderboard"
@@ -34,6 +34,8 @@ _SOURCES = {
     "models-order": "the order of OpenRouter's model list; without a key it tells no token figures",
 }
 _MOST_KEPT = 200  #: rankings
+#: Words of titles that OpenRouter cuts short.
+_WORDS = {"Impl": "implementation", "Sql": "SQL"}
 
 
 def add_to(site: Site) -> None:
@@ -43,7 +45,7 @@ def add_to(site: Site) -> None:
     @site.get("/rankings", section="rankings")
     def first(asked: Asked) -> Answer:
         known = asked.catalog.ranking_categories()
-        return _page(asked, memory, known, first_of(known))
+        return _page(asked, memory, known, first_of(known), "/rankings")
 
     @site.get("/rankings/{name:path}", section="rankings")
     def one(asked: Asked) -> Answer:
@@ -53,7 +55,10 @@ def add_to(site: Site) -> None:
         return _page(asked, memory, known, name)
 
 
-def _page(asked: Asked, memory: Memory, known: Sequence[Facts], name: str | None) -> Page:
+def _page(asked: Asked, memory: Memory, known: Sequence[Facts], name: str | None, path: str | None = None) -> Page:
+    """A ranking; `path` is where it is shown, where that is not its own address."""
+    for unknown in (it for it, value in asked.query.multi_items() if it != "limit" and value.strip()):
+        raise UsageError(f"{unknown[:60]}: there is no such parameter. There is limit.")
     size = size_of(asked.query.get("limit"))
     about = next((it for it in known if it["name"] == name), None)
     if name is not None and about is None:
@@ -72,7 +77,7 @@ def _page(asked: Asked, memory: Memory, known: Sequence[Facts], name: str | None
             "notes_of_it": list(notes(found)),
             "source": source(found),
             "as_of": dated(found["as_of"]),
-            "sizes": sizes(found["total"], size, ranking_url(about["name"])),
+            "sizes": sizes(found["total"], size, path or ranking_url(about["name"])),
             "api": api_address(about, size),
             "chart": chart_address(found, about["name"]),
             "shares": None,
@@ -134,7 +139,8 @@ def leaf_title(about: Facts) -> str:
     """What a ranking is called beside its kin: of tasks with their group, since other groups have the same."""
     group, _, rest = about["name"].partition(":")
     if about["dimension"] == "task" and rest:
-        return f"{group.replace('_', ' ').capitalize()}: {about['title']}"
+        title = " ".join(_WORDS.get(it, it) for it in about["title"].split())
+        return f"{group.replace('_', ' ').capitalize()}: {title}"
     return str(about["title"])
 
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
+from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
-from llmhive.app.pages import addresses, options, select_need
+from llmhive.app.pages import addresses, options, select_need, words
 from llmhive.app.pages.options import TITLES
 from llmhive.app.pages.select_need import LISTS, Reading
 from llmhive.app.pages.site import Asked, Page, Site
@@ -25,6 +26,8 @@ from llmhive.errors import NotFound, UsageError
 PATH = "/select"
 _UNREADABLE = 422
 _MOST_COMPARED = 6
+#: How notes begin that tell how old the catalog is.
+_AGE = ("the last capture is of ", "chosen from the facts shipped with LLMHive")
 #: Capabilities that people ask for first.
 COMMON = (
     "vision", "tools", "structured_outputs", "reasoning", "file_input", "audio_input", "prompt_caching", "web_search",
@@ -41,7 +44,7 @@ PRESETS: Mapping[str, tuple[tuple[str, str], ...]] = {
 LABELS = {
     "task": "Task", "role": "Role", "of": "From model", "objective": "What makes it better",
     "quality": "Weight of quality", "price": "Weight of price", "speed": "Weight of speed", "require": "It can",
-    "inputs": "Takes", "outputs": "Gives", "min_context": "Context, at least", "min_output": "Answer, at least",
+    "inputs": "Takes", "outputs": "Gives", "min_context": "Context, at least", "min_output": "Max output, at least",
     "max_prompt": "Prompt, at most", "max_completion": "Completion, at most", "providers": "Only these providers",
     "exclude_providers": "None of these providers", "quantizations": "Quantized", "zdr": "Keeps no data",
     "min_uptime": "Uptime, at least", "max_latency": "First token, at most", "min_throughput": "Speed, at least",
@@ -112,13 +115,13 @@ def add_to(site: Site) -> None:
         facets = options.facets(asked.view)
         told = {
             "form": Form(asked.query),
-            "troubles": [(name, LABELS.get(name, name), text) for name, text in troubles.items()],
+            "troubles": [(name, LABELS.get(name, name), _linked(asked, text)) for name, text in troubles.items()],
             "wrong": frozenset(troubles),
             "presets": presets(asked.query),
             "labels": LABELS,
             "roles": [(name, it.title) for name, it in ROLES.items()],
             "tasks": [(name, name) for name in TASKS],
-            "objectives": tuple(OBJECTIVES),
+            "objectives": _objectives(asked.query),
             "parts": PARTS,
             "common": [(name, TITLES[name]) for name in COMMON],
             "more": _MORE,
@@ -175,10 +178,14 @@ def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mappi
     need, given, explained, missing = shortlist.need, asked.query.multi_items(), [], []
     for name in reading.explain:
         try:
-            explained.append(select_shortlist.explained(shortlist, shortlist.explain(name)))
+            told = select_shortlist.explained(shortlist, shortlist.explain(name))
+            explained.append(told._replace(why=addresses.plain(told.why), taking=[*map(addresses.plain, told.taking)]))
         except NotFound as error:
-            missing.append((name, str(error)))
+            missing.append((name, _linked(asked, str(error))))
     relaxing = [] if shortlist.total else list(_ways_out(asked, reading, select_shortlist.relaxing(shortlist)))
+    # above each page
+    is_old = asked.view.as_of is not None and asked.now - asked.view.as_of > words.OLD
+    is_told_old = is_old or asked.view.source == "bootstrap"
     facts = {
         "total": shortlist.total,
         "all": shortlist.total + len(shortlist.rejected),
@@ -187,11 +194,18 @@ def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mappi
         "as_of": shortlist.as_of,
         "is_past": reading.as_of is not None,
         "at": shortlist.at,
-        "notes": [it for it in shortlist.notes if it != shortlist.nothing],
+        "notes": [
+            _linked(asked, it) for it in shortlist.notes
+            if it != shortlist.nothing and not (is_told_old and it.startswith(_AGE))
+        ],
         "choices": select_shortlist.chosen(shortlist),
-        "flips": select_shortlist.flips(shortlist.flip_points),
-        "out": select_shortlist.out(shortlist, _popular(asked)),
-        "rejected": list(shortlist.rejected.items()) if reading.has_rejected else None,
+        "flips": select_shortlist.flips(shortlist),
+        "out": [
+            it._replace(examples=[(model_id, addresses.plain(why)) for model_id, why in it.examples])
+            for it in select_shortlist.out(shortlist, _popular(asked))
+        ],
+        "rejected": [(model_id, addresses.plain(why)) for model_id, why in shortlist.rejected.items()]
+        if reading.has_rejected else None,
         "show_rejected": addresses.but(PATH, given, rejected="all") + "#out",
         "why": lambda model_id: addresses.but(PATH, given, explain=model_id) + "#explained",
         "relaxing": relaxing,
@@ -199,10 +213,27 @@ def _found(asked: Asked, reading: Reading) -> tuple[dict[str, Any] | None, Mappi
         "missing": missing,
         "compare": f"/compare?{urlencode([('model', it) for it in shortlist.ids[:_MOST_COMPARED]])}",
         "request": json(shortlist.request()) if shortlist.choices else None,
-        "request_notes": shortlist.request_notes,
-        "need": json(reading.body),
-    }
+        "request_notes": [_linked(asked, it) for it in shortlist.request_notes],
+        "need": json(reading.body) if reading.body else None,
+    }  # fmt: skip
     return facts, {}
+
+
+def _linked(asked: Asked, text: str) -> Markup:
+    """A message as HTML, with fields as the form calls them."""
+    for name, label in LABELS.items():
+        text = text.replace(f"`{name}`", f"“{label}”")
+    return addresses.linked(text, asked.view.by_id, words.model_url)
+
+
+def _objectives(query: QueryParams) -> list[tuple[str, str, bool]]:
+    """What can make a model better: its value in the form, its name, whether it is chosen. Value is what counts where
+    nobody says, but for what a role says.
+    """
+    chosen, is_of_role = query.get("objective", "").strip(), bool(query.get("role", "").strip())
+    is_said = chosen == "value" and is_of_role
+    first = ("", "as the role says" if is_said else "value", chosen == "" or (chosen == "value" and not is_of_role))
+    return [first, *((name, name, name == chosen) for name in OBJECTIVES if name != "value" or is_said)]
 
 
 def _ways_out(asked: Asked, reading: Reading, told: Iterable[Any]) -> Iterator[tuple[str, int, str | None]]:

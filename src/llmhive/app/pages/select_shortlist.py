@@ -5,8 +5,9 @@ What is so is judged by `catalog.shortlist` and `catalog.explanation`; here it i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -136,16 +137,39 @@ def _chosen(place: int, it: Choice) -> Chosen:
         [(part, round(mark, 3), f"{mark:.3f}") for part, mark in it.parts.items()],
         usd(it.expected_cost), words.usd(it.expected_cost), f"{usd(lowest)}–{usd(highest)}" if is_span else None,
         usd(it.per_million), max(known, default=None),
-        None if it.live is None else f"{len(it.candidates)} of {len(it.live)}", it.reasons,
+        None if it.live is None else f"{len(it.candidates)} of {len(it.live)}", list(_reasons(it)),
     )  # fmt: skip
+
+
+def _reasons(it: Choice) -> Iterator[str]:
+    """Why it stands where it does, without the figures that are shown beside."""
+    for reason in it.reasons:
+        head, _, rest = reason.partition(": ")
+        said = head.split()
+        if reason.startswith("$") or reason == "what it costs is not known":
+            continue
+        if said[0] in it.parts:
+            # without its mark
+            yield f"{' '.join([said[0], *said[2:]])}: {rest}"
+        elif head.endswith((" endpoint qualifies", " endpoints qualify", " endpoints qualifies")):
+            yield f"served by {rest}"
+        else:
+            yield reason
 
 
 # --- what would change it
 
 
-def flips(found: Sequence[FlipPoint]) -> list[str]:
+def flips(found: Shortlist) -> list[str]:
     """Flip points in words, the first of them."""
-    return [flipping(it) for it in found[:_FLIPS]]
+    return [_named(flipping(it), found) for it in found.flip_points[:_FLIPS]]
+
+
+def _named(text: str, found: Shortlist) -> str:
+    """A text with what the first models are called in place of their ids."""
+    names = {it.id: (it.name or it.id).rpartition(": ")[2] for it in found.top}
+    ids = "|".join(re.escape(it) for it in sorted(names, key=len, reverse=True))
+    return re.sub(ids, lambda match: names[match[0]], text) if names else text
 
 
 def flipping(it: FlipPoint) -> str:
@@ -275,7 +299,7 @@ def explained(found: Shortlist, it: Explanation) -> Explained:
         marks.append(("cost", usd(mine.expected_cost), usd(other.expected_cost)))
     return Explained(
         it.id, place, it.why, it.against.id if it.against is not None else None, marks,
-        () if it.choice is None else it.choice.reasons, _endpoints(found, it), _taking(found, it),
+        () if it.choice is None else list(_reasons(it.choice)), _endpoints(found, it), _taking(found, it),
     )  # fmt: skip
 
 
@@ -310,6 +334,6 @@ def _taking(found: Shortlist, it: Explanation) -> list[str]:
         return [] if is_told else list(it.obstacles)
     if found.top[0].id == it.id or found.need.role == "replacement":
         return []
-    return [flipping(point) for point in it.flip_points] or [
+    return [_named(flipping(point), found) for point in it.flip_points] or [
         "neither a lower price nor more quality alone brings it to the first place"
     ]

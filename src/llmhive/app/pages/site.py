@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -33,7 +32,7 @@ from llmhive.app.http.auth import REFUSED, Denied
 from llmhive.app.http.memory import accepts_gzip, is_known
 from llmhive.app.http.service import Refusal, Service
 from llmhive.app.library import Catalog
-from llmhive.app.pages import words
+from llmhive.app.pages import addresses, words
 from llmhive.app.pages.assets import Assets
 from llmhive.app.pages.session import Sessions, Standing, scheme_of
 from llmhive.catalog.view import View
@@ -67,6 +66,12 @@ _WORTH_PACKING = 1000  #: bytes
 _AT_ONCE = 4  #: pages that are made from memory
 _LEVEL = 5  #: of gzip: more takes longer than it saves on the way
 _MOST_FIELDS = 64
+#: What went wrong, to people.
+_WRONG = {
+    401: "Sign in first", 403: "That is not allowed", 404: "Not found", 405: "That cannot be done here",
+    409: "That cannot be done now", 413: "That is too much", 415: "That cannot be read", 422: "That cannot be read",
+    429: "Too many requests", 502: "OpenRouter gave no usable answer",
+}  # fmt: skip
 _SIGN_IN = "Only who may write can do that. Sign in with AUTH_TOKEN first."
 
 
@@ -332,7 +337,11 @@ class Site:
 
     def tell(self, request: Request, status: int, detail: str, asked: Asked) -> Response:
         """A page that says what went wrong."""
-        page = Page("error.html", HTTPStatus(status).phrase, {"detail": detail, "status": status}, status)
+        told = addresses.linked(detail, asked.view.by_id if asked.standing.can_read else (), words.model_url)
+        facts = {"detail": told, "status": status, "back": _section_of(request.url.path)}
+        is_away = status == 503 and "database" in detail.lower()
+        title = "The database does not answer" if is_away else _WRONG.get(409 if status == 503 else status)
+        page = Page("error.html", title or "Something went wrong", facts, status)
         response = self.finish(page, request, asked, None, has_form=True)
         if status == 503:
             response.headers["Retry-After"] = problem.AGAIN
@@ -361,6 +370,12 @@ class Site:
         if asked.is_away:
             found.append(("bad", "The database does not answer. The catalog is shown from memory."))
         return found
+
+
+def _section_of(path: str) -> tuple[str, str] | None:
+    """The section that an address is in: its own address, and its name."""
+    first = path.strip("/").partition("/")[0].partition(".")[0]
+    return SECTIONS.get("catalog" if first in {"", "models"} else first)
 
 
 def is_person(request: Request) -> bool:

@@ -19,12 +19,14 @@ FREE = "free"
 NEW = timedelta(days=30)
 #: After so long a catalog is called old.
 OLD = timedelta(days=1)
-_PER_MILLION = " / M"
+#: Behind a price of tokens.
+PER_MILLION = " / M"
 _SIZES = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
 _SPANS = ((365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
 #: Units whose name says too little.
 UNIT_NAMES = {
     "image": "Image in",
+    "image_token": "Image tokens in",
     "image_output": "Image out",
     "audio": "Audio in",
     "audio_output": "Audio out",
@@ -33,6 +35,22 @@ UNIT_NAMES = {
     "input_cache_read": "Cache read",
     "input_cache_write": "Cache write",
     "input_cache_write_1h": "Cache write, 1 h",
+}
+#: Capabilities whose name says too little, or too much.
+_CAPABILITIES = {
+    "file_input": "files in",
+    "audio_input": "audio in",
+    "video_input": "video in",
+    "image_output": "images out",
+    "audio_output": "audio out",
+    "video_output": "video out",
+    "rerank": "reranking",
+    "parallel_tool_calls": "parallel tools",
+    "structured_outputs": "JSON schema",
+    "json_mode": "JSON mode",
+    "logprobs": "log probabilities",
+    "prediction": "predicted output",
+    "stop": "stop words",
 }
 
 
@@ -51,7 +69,7 @@ def rate(value: str | Decimal | None, unit: str, outputs: Iterable[str] = ()) ->
         return UNKNOWN
     number = Decimal(value)
     if unit in PER_TOKEN and counts_tokens(outputs):
-        return f"{usd(per_million(number))}{_PER_MILLION}"
+        return f"{usd(per_million(number))}{PER_MILLION}"
     return f"{usd(number)} each"
 
 
@@ -71,7 +89,7 @@ def price(value: Any, unit: str, kind: str, outputs: Iterable[str]) -> str:
 
 def price_in_column(value: Any, unit: str, kind: str, outputs: Iterable[str]) -> str:
     """The same, where the head of the column says that it is per million tokens."""
-    return price(value, unit, kind, outputs).removesuffix(_PER_MILLION)
+    return price(value, unit, kind, outputs).removesuffix(PER_MILLION)
 
 
 def count(number: int | None) -> str:
@@ -169,6 +187,11 @@ def unit_name(unit: str) -> str:
     return UNIT_NAMES.get(unit, unit.replace("_", " ").capitalize())
 
 
+def capability_label(name: str) -> str:
+    """What a capability is called, in a word or two."""
+    return _CAPABILITIES.get(name) or name.replace("_", " ")
+
+
 def in_order(units: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Prices in the order of OpenRouter's units."""
     order = {unit: position for position, unit in enumerate(UNITS)}
@@ -189,6 +212,7 @@ def with_query(path: str, **parameters: Any) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "price_in_column": price_in_column, "count": count, "short": short, "percent": percent,
     "moment": moment, "day": day, "ago": ago, "span": span, "days_left": days_left,
+    "capability": capability_label,
 }  # fmt: skip
 GLOBALS: dict[str, Any] = {
     "model_url": model_url, "with_query": with_query, "UNKNOWN": UNKNOWN, "VARIES": VARIES, "FREE": FREE,

@@ -57,6 +57,11 @@
   function end(figure, state, sentence) {
     figure.dataset.state = state;
     if (state !== "ready") figure.querySelector(":scope > .ranges").remove();
+    say(figure, sentence);
+  }
+
+  // What is said in the place of what is drawn; nothing, and it is hidden from everybody.
+  function say(figure, sentence) {
     const status = part(figure, "empty", "p", "details");
     status.setAttribute("role", "status");
     status.hidden = sentence === "";
@@ -134,6 +139,7 @@
 
   async function draw(figure) {
     figure.dataset.state = "loading";
+    say(figure, "Loading the chart …");
     const plot = figure.querySelector(":scope > .plot");
     try {
       const loading = plotly();

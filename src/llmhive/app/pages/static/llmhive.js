@@ -18,7 +18,9 @@
       if (chosen === group.dataset.default) fields = fields.filter((it) => it[0] !== name);
     });
     const query = new URLSearchParams(fields).toString();
-    return form.getAttribute("action") + (query ? `?${query}` : "");
+    // where the answer is matters to who has no script
+    const [path] = form.getAttribute("action").split("#");
+    return path + (query ? `?${query}` : "");
   };
 
   // Replace what is marked data-swap by the same of another page, but for what was changed after `since`; tells whether it did.
@@ -85,8 +87,11 @@
       else window.location.assign(url);
       return false;
     } finally {
-      document.querySelectorAll("[data-swap][aria-busy]").forEach((part) => part.removeAttribute("aria-busy"));
-      if (mine === loading) loading = null;
+      // a newer one is busy still
+      if (mine === loading) {
+        document.querySelectorAll("[data-swap][aria-busy]").forEach((part) => part.removeAttribute("aria-busy"));
+        loading = null;
+      }
     }
   };
 
@@ -94,7 +99,10 @@
     const note = document.createElement("p");
     note.className = "note bad";
     note.textContent = text;
-    document.querySelector(":is(section, div)[data-swap]")?.replaceChildren(note);
+    // the address of the form says where its answer is
+    const place = document.getElementById(document.querySelector("form[data-live]")?.getAttribute("action").split("#")[1]);
+    const part = place?.matches("[data-swap]") ? place : (place ?? document).querySelector(":is(section, div)[data-swap]");
+    part?.replaceChildren(note);
   };
 
   // Rows that no word of the search is in go at once; the server's answer follows.
@@ -122,10 +130,10 @@
     while (loading && (loading.how === "link" || loading.how === "back")) await loading.done;
     await load(address(form), how);
   };
-  const changed = (form, pause) => {
+  const changed = (form) => {
     clearTimeout(timer);
     filled = form;
-    timer = setTimeout(() => ask(form), pause);
+    timer = setTimeout(() => ask(form), 180);
   };
 
   document.addEventListener("input", (event) => {
@@ -133,7 +141,8 @@
     if (!form || !form.matches("form[data-live]")) return;
     edited.set(event.target, ++edits);
     if (event.target.matches("[data-search]")) narrow(form);
-    changed(form, event.target.matches("select, [type=checkbox], [type=radio]") ? 0 : 180);
+    if (event.target.matches("select, [type=checkbox], [type=radio]")) ask(form);
+    else changed(form);
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -205,7 +214,8 @@
         continue;
       }
       const boxes = [...form.elements].filter((it) => it.type === "checkbox" && it.name === field.name).map((it) => it.value);
-      const value = values.filter((it) => !boxes.includes(it)).join(", ");
+      const usual = values.length ? "" : field.closest("[data-default]")?.dataset.default ?? "";
+      const value = values.filter((it) => !boxes.includes(it)).join(", ") || usual;
       if (field.matches("select") && ![...field.options].some((it) => it.value === value)) field.add(new Option(value, value));
       field.value = value;
     }
