@@ -226,7 +226,7 @@ def test_places_are_counted_by_score_then_price_then_quality_then_id() -> None:
 
 
 def test_what_removed_each_adds_up_to_what_removed_how_many() -> None:
-    dear = {"prompt": "0.00001", "completion": "0.00001"}
+    dear = {"prompt": "10", "completion": "10"}
     models = model("a/one"), model("a/dear", dear), model("~a/latest"), model("b/two"), model("b/other", dear)
     found = choose(Need(max_price_per_million={"prompt": 5}, exclude={"b/*"}), *models)
     assert set(found.removed_by) == set(found.rejected) >= {"a/dear", "b/two", "b/other", "~a/latest"}

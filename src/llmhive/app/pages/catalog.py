@@ -293,9 +293,10 @@ class _Rows:
             kept.clear()
         columns, today = key
         told = document.listed(entry.row, None)
-        row = Markup(self._render(  # noqa: S704 (the template escapes)
+        row = self._render(
             it=told, columns=columns, extra=extra, values={name: COLUMNS[name].value(told) for name in columns},
-            is_new=is_new(told["created_at"], today), titles=options.TITLES,
-        ))  # fmt: skip
-        kept[key] = row
-        return row
+            is_new=is_new(told["created_at"], today),
+        )  # fmt: skip
+        # between the cells of a table even a line's end is a node
+        kept[key] = found = Markup(row.replace("\n", ""))  # noqa: S704 (the template escapes)
+        return found

@@ -112,7 +112,7 @@
     if (!table || !search) return;
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
-    for (const row of table.tBodies[0].rows) {
+    for (const row of table.querySelectorAll("tbody tr")) {
       const text = row.dataset.words || "";
       row.hidden = !words.every((word) => text.includes(word));
       shown += row.hidden ? 0 : 1;
