@@ -73,9 +73,9 @@ COLUMNS: dict[str, Column] = {
     "added": Column("Added", lambda it: it["created_at"] and it["created_at"][:10], "newest"),
     "expires": Column("Expires", lambda it: it["expiration_date"], "expiring"),
 }
-DEFAULT = ("prompt", "completion", "context", "output", "cache_read", "takes", "gives", "can", "added")
+DEFAULT = ("prompt", "completion", "context", "output", "cache_read", "gives", "can", "added")
 #: Of these, what a narrow screen leaves out.
-_EXTRA = frozenset({"output", "cache_read", "takes", "gives", "can", "added"})
+_EXTRA = frozenset({"output", "cache_read", "gives", "can", "added"})
 #: What people come for is what is new.
 FIRST = "newest"
 _MOST_DAYS = 3650

@@ -353,6 +353,8 @@ def _part(part: Part, known: changes_atom.Known | None) -> Told:
     pieces = told(part, () if known is None else known.outputs)
     by = part.size if part.kind in {"cheaper", "dearer"} else None
     size = None if by is None or by.is_infinite() else how_far(by)
+    # what is told of all need not be told of each
+    pieces = [piece.removesuffix(f", {size} {part.kind}") for piece in pieces]
     return Told(badge, mark, KINDS[part.kind].lower(), size, " · ".join(pieces), part.reverted_at)
 
 
