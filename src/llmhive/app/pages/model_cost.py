@@ -159,7 +159,6 @@ def _receipt(whole: Receipt, one: Receipt, question: Question, outputs: list[str
         "missing": calls.missing(whole),
         "asked": _asked(question, "tokens" if counts_tokens(outputs) else "units"),
         "at": whole.at,
-        "is_then": question.at is not None,
         "in_force": list(in_force(whole)),
         "bounds": None if whole.bounds is None else _bounds(whole.bounds),
         "notes": [sentence(it[:1].upper() + it[1:]) for it in (*remarks(whole), origin(whole))],

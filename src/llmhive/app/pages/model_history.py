@@ -147,7 +147,6 @@ def holds(told: Row, believed: Row, findings: Sequence[Row]) -> list[dict[str, A
             "reason": said[0]["reason"] if said else None,
             "evidence": _evidence(said[0]["evidence"], outputs) if said else [],
             "run_id": said[0]["run_id"] if said else None,
-            "first_run_id": said[-1]["run_id"] if said else None,
         })  # fmt: skip
     return found
 
